@@ -1,0 +1,239 @@
+//! Gridded fields: what a file holds, and how a box of it is read.
+//!
+//! A [`FieldSource`] is one opened file (or store). It describes its
+//! [`Variable`]s in the order and direction that the file has them and reads
+//! boxes of them as physical values in the file's unit, missing as NaN.
+//! Making one data set of several sources, with canonical axes and units, is
+//! the work of `dataset`.
+//!
+//! | format | file |
+//! |---|---|
+//! | NetCDF classic (CDF-1, 2, 5) and NetCDF-4 | `netcdf.rs` |
+//! | GRIB2 | `grib.rs` |
+//! | Zarr v2 and v3 | `zarr.rs` |
+//! | zip of the above | `archive.rs` |
+
+use std::{
+    ops::Range,
+    path::{Path, PathBuf},
+};
+
+/// One opened file or store.
+///
+/// Reads may come from many threads at once.
+pub trait FieldSource: Send + Sync {
+    /// What the source calls itself: format and version, as in `NetCDF-4`.
+    fn format(&self) -> String;
+
+    /// The gridded variables, in the file's order. Coordinates are not listed.
+    fn variables(&self) -> &[Variable];
+
+    /// What was noticed and is worth telling, though it can be read: skipped
+    /// variables with the reason, repaired attributes, odd units.
+    fn remarks(&self) -> &[String];
+
+    /// Reads the box `window` of variable number `variable` into `out`.
+    ///
+    /// `out` is `[time][level][latitude][longitude]`, each in the file's own
+    /// direction, C order, exactly as long as the window. Values are physical
+    /// (unpacked), in the file's own unit; missing is NaN.
+    ///
+    /// # Errors
+    /// [`FieldError`] names file and variable.
+    fn read(&self, variable: usize, window: &Window, out: &mut [f32]) -> Result<(), FieldError>;
+}
+
+/// A variable on a grid.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Variable {
+    /// As in the file; for GRIB the ECMWF short name of the parameter.
+    pub name: String,
+    /// CF `standard_name`.
+    pub standard_name: Option<String>,
+    /// CF `long_name`.
+    pub long_name: Option<String>,
+    /// As written, `None` where the file gives none.
+    pub units: Option<String>,
+    /// Valid times, seconds since 1970, in the file's order; a two-dimensional
+    /// `valid_time` is flattened, `Window::times` counts in this list.
+    pub times_s: Vec<f64>,
+    /// Names of the ensemble's members; empty where there is no ensemble.
+    pub members: Vec<String>,
+    /// The vertical axis.
+    pub levels: Levels,
+    /// Degrees north, in the file's order.
+    pub latitudes_deg: Vec<f64>,
+    /// Degrees east, in the file's order, as written.
+    pub longitudes_deg: Vec<f64>,
+    /// Times and levels that the file decodes together (1, 1 where it does
+    /// not matter): reads aligned to these waste nothing.
+    pub chunk: Chunk,
+}
+
+/// How many times and levels share a compressed chunk.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Chunk {
+    /// Times a chunk.
+    pub times: usize,
+    /// Levels a chunk.
+    pub levels: usize,
+}
+
+/// A vertical axis, in the file's order.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Levels {
+    /// No vertical dimension: surface or column fields.
+    Surface,
+    /// Pressure surfaces \[Pa\].
+    Pressure(Vec<f64>),
+    /// ECMWF hybrid model levels.
+    Hybrid(HybridLevels),
+    /// Height above mean sea level \[m\].
+    Altitude(Vec<f64>),
+    /// Pressure altitude in hundreds of feet.
+    FlightLevel(Vec<f64>),
+}
+
+/// Hybrid levels: p½ = a + b `p_s`.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HybridLevels {
+    /// Model level numbers as the file has them; 1 is the top.
+    pub numbers: Vec<u32>,
+    /// Half-level coefficients `(a [Pa], b)` from the top, `n + 1` for `n`
+    /// levels, where the file itself gives them.
+    pub half_levels: Option<Vec<(f64, f64)>>,
+}
+
+/// A box to read, counted along each axis in the file's order.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Window {
+    /// Index into [`Variable::members`]; 0 where there is no ensemble.
+    pub member: usize,
+    /// Into [`Variable::times_s`].
+    pub times: Range<usize>,
+    /// Into the levels; `0..1` for [`Levels::Surface`].
+    pub levels: Range<usize>,
+    /// Into [`Variable::latitudes_deg`].
+    pub latitudes: Range<usize>,
+    /// Into [`Variable::longitudes_deg`].
+    pub longitudes: Range<usize>,
+}
+
+/// What is wrong with a field, with the file's name.
+#[derive(Debug, thiserror::Error)]
+pub enum FieldError {
+    /// The file cannot be opened or read.
+    #[error("{}: {source}", path.display())]
+    Io {
+        /// Of the file.
+        path: PathBuf,
+        /// What the system says.
+        source: std::io::Error,
+    },
+    /// No known format.
+    #[error("{}: not a field: {found}; expected NetCDF, GRIB2, Zarr or a zip of them", path.display())]
+    Unknown {
+        /// Of the file.
+        path: PathBuf,
+        /// What it looks like instead.
+        found: String,
+    },
+    /// The file breaks its own format.
+    #[error("{}: {what}", path.display())]
+    Corrupt {
+        /// Of the file.
+        path: PathBuf,
+        /// Which part, its value, what was expected.
+        what: String,
+    },
+    /// A form that skydose does not read, with the way out.
+    #[error("{}: {what}; {remedy}", path.display())]
+    Unsupported {
+        /// Of the file.
+        path: PathBuf,
+        /// What it is.
+        what: String,
+        /// What to do instead.
+        remedy: String,
+    },
+    /// Files that do not make one data set, or lack what a call asks for.
+    #[error("{0}")]
+    Dataset(String),
+}
+
+impl FieldError {
+    /// [`FieldError::Corrupt`] for `path`.
+    pub fn corrupt(path: &Path, what: impl std::fmt::Display) -> Self {
+        Self::Corrupt { path: path.to_owned(), what: what.to_string() }
+    }
+
+    /// [`FieldError::Unsupported`] for `path`.
+    pub fn unsupported(path: &Path, what: impl std::fmt::Display, remedy: impl std::fmt::Display) -> Self {
+        Self::Unsupported { path: path.to_owned(), what: what.to_string(), remedy: remedy.to_string() }
+    }
+}
+
+impl Levels {
+    /// Number of levels; 1 for a surface field.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Surface => 1,
+            Self::Pressure(v) | Self::Altitude(v) | Self::FlightLevel(v) => v.len(),
+            Self::Hybrid(h) => h.numbers.len(),
+        }
+    }
+
+    /// Whether there is no level at all.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+impl Variable {
+    /// The box that covers everything of one member.
+    #[must_use]
+    pub fn whole(&self, member: usize) -> Window {
+        Window {
+            member,
+            times: 0..self.times_s.len(),
+            levels: 0..self.levels.len(),
+            latitudes: 0..self.latitudes_deg.len(),
+            longitudes: 0..self.longitudes_deg.len(),
+        }
+    }
+}
+
+impl Window {
+    /// Values in the box; saturates instead of overflowing.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        [&self.times, &self.levels, &self.latitudes, &self.longitudes]
+            .into_iter()
+            .fold(1, |n: usize, r| n.saturating_mul(r.len()))
+    }
+
+    /// Whether the box holds nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Opens a path as one or, for an archive, several sources.
+pub type Open = fn(&Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError>;
+
+/// A format that skydose reads: how it is recognised, how it is opened.
+pub struct Format {
+    /// As users say it.
+    pub name: &'static str,
+    /// Whether a path with these first bytes (up to 512; empty for a folder)
+    /// is of this format.
+    pub recognises: fn(&Path, &[u8]) -> bool,
+    /// Opens it; an archive holds several sources.
+    pub open: Open,
+}
+
+/// Every field format, in the order in which they are tried.
+pub const SOURCES: &[Format] = &[];

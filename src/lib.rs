@@ -1,0 +1,9 @@
+//! skydose computes what aircraft fly through.
+
+pub mod atmosphere;
+pub mod contaminant;
+pub mod exposure;
+pub mod field;
+pub mod time;
+pub mod trajectory;
+pub mod units;

@@ -1,0 +1,3 @@
+//! The `skydose` command.
+
+fn main() {}
