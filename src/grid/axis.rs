@@ -1,5 +1,7 @@
 //! Axes: regular, irregular, and around the globe.
 
+use std::ops::Range;
+
 /// Coordinates that differ from evenly spaced ones by less than this part of
 /// their step are evenly spaced: files store them as `float32`.
 const EVEN: f64 = 5e-4;
@@ -8,16 +10,21 @@ const EVEN: f64 = 5e-4;
 #[derive(Debug, Clone, PartialEq)]
 pub struct Axis {
     values: Vec<f64>,
-    /// `(first, 1 / step)` where the axis is evenly spaced.
+    /// `(first, 1 / step)` where the axis is evenly spaced; `first` is that of
+    /// the axis this one was cut from, so that a cut changes no weight.
     even: Option<(f64, f64)>,
+    /// Nodes before the first that were cut off.
+    offset: usize,
 }
 
-/// Longitudes, ascending from the first in −180 ≤ λ₀ < 180 and spanning less
-/// than a turn.
+/// Longitudes, ascending and spanning less than a turn.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LongitudeAxis {
     axis: Axis,
     global: bool,
+    /// The columns in memory: nodes `start`, `start + 1`, … around the circle.
+    start: usize,
+    columns: usize,
 }
 
 /// Between which nodes a coordinate lies: node `index`, and the part `weight`
@@ -69,7 +76,7 @@ impl Axis {
         let step = (last - first) / (values.len() as f64 - 1.0);
         let is_even = values.len() > 1
             && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= EVEN * step);
-        Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values })
+        Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0 })
     }
 
     /// The coordinates.
@@ -96,10 +103,30 @@ impl Axis {
         (self.values[0], self.values[self.values.len() - 1])
     }
 
-    /// `(first, 1 / step)` where the axis is evenly spaced and has a cell.
+    /// The nodes `range` alone; points between them are located as before, to
+    /// the last bit.
+    ///
+    /// # Panics
+    /// When `range` is empty or reaches beyond the axis.
     #[must_use]
-    pub fn even(&self) -> Option<(f64, f64)> {
-        self.even
+    pub fn cut(&self, range: Range<usize>) -> Self {
+        assert!(!range.is_empty(), "an axis has a node");
+        Self { values: self.values[range.clone()].to_vec(), even: self.even, offset: self.offset + range.start }
+    }
+
+    /// The nodes of the cells that `low..=high` touches, as a range; `None`
+    /// where the axis and the interval do not meet.
+    #[must_use]
+    pub fn touched(&self, low: f64, high: f64) -> Option<Range<usize>> {
+        let (first, last) = self.range();
+        if high < first || low > last || low.is_nan() || high.is_nan() {
+            return None;
+        }
+        // One node more on either side: a coordinate within rounding of a
+        // node may be located in either cell.
+        let start = self.values.partition_point(|&v| v <= low).saturating_sub(2);
+        let end = (self.values.partition_point(|&v| v < high) + 2).min(self.len());
+        Some(start..end)
     }
 
     /// The smallest distance between two nodes; infinite for a single node.
@@ -128,8 +155,9 @@ impl Axis {
         if let Some((first, inverse_step)) = self.even {
             let position = (x - first) * inverse_step;
             #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "x is within the axis")]
-            let index = (position as usize).min(last - 1);
-            return Some(Bracket { index, weight: (position - index as f64).clamp(0.0, 1.0) });
+            let index = (position as usize).clamp(self.offset, self.offset + last - 1);
+            let weight = (position - index as f64).clamp(0.0, 1.0);
+            return Some(Bracket { index: index - self.offset, weight });
         }
         let index = walk(&self.values, x, *hint);
         *hint = index;
@@ -170,9 +198,35 @@ impl LongitudeAxis {
                 expected: "less than a turn from the first",
             });
         }
+        let columns = axis.len();
         let widest = axis.values.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
         let global = axis.len() > 1 && 360.0 - (last - first) <= widest * (1.0 + 2.0 * EVEN);
-        Ok(Self { axis, global })
+        Ok(Self { axis, global, start: 0, columns: columns + usize::from(global) })
+    }
+
+    /// The same axis with `columns` nodes from node `start` in memory, across
+    /// the seam where it is global.
+    ///
+    /// # Panics
+    /// Where a regional axis has not that many.
+    #[must_use]
+    pub fn cut(&self, start: usize, columns: usize) -> Self {
+        let most = self.len() + usize::from(self.global);
+        assert!(columns >= 1 && columns <= most && (self.global || start + columns <= most), "columns exist");
+        Self { start, columns, ..self.clone() }
+    }
+
+    /// Columns in memory. A global axis that is whole repeats its first column
+    /// behind its last, so that no cell crosses the seam.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The node in column `column`.
+    #[must_use]
+    pub fn node(&self, column: usize) -> usize {
+        (self.start + column) % self.len()
     }
 
     /// The coordinates.
@@ -199,20 +253,14 @@ impl LongitudeAxis {
         self.global
     }
 
-    /// As [`Axis::even`].
-    #[must_use]
-    pub fn even(&self) -> Option<(f64, f64)> {
-        self.axis.even()
-    }
-
     /// As [`Axis::finest_step`].
     #[must_use]
     pub fn finest_step(&self) -> f64 {
         self.axis.finest_step()
     }
 
-    /// Where a longitude lies, any turn of the circle; an index of `len() − 1`
-    /// on a global axis is the cell across the seam.
+    /// Between which nodes a longitude lies, any turn of the circle; index
+    /// `len() − 1` on a global axis is the cell across the seam.
     #[must_use]
     #[inline(always)]
     pub fn locate_from(&self, longitude_deg: f64, hint: &mut usize) -> Option<Bracket> {
@@ -222,15 +270,27 @@ impl LongitudeAxis {
             x = x.rem_euclid(360.0);
         }
         x += first;
-        if self.global && x > last {
-            let seam = first + 360.0 - last;
-            return Some(Bracket { index: self.len() - 1, weight: ((x - last) / seam).min(1.0) });
-        }
-        if x > last && x - 360.0 >= first - 1e-9 {
-            // A hair below the first node turned into a full circle above it.
-            x = first;
+        if x > last {
+            if self.global {
+                let seam = first + 360.0 - last;
+                return Some(Bracket { index: self.len() - 1, weight: ((x - last) / seam).min(1.0) });
+            }
+            if x - 360.0 >= first - 1e-9 {
+                // A hair below the first node turned into a full circle above.
+                x = first;
+            }
         }
         self.axis.locate_from(x, hint)
+    }
+
+    /// As [`LongitudeAxis::locate_from`], with the index of the column in
+    /// memory; `None` where it is not in memory.
+    #[must_use]
+    #[inline(always)]
+    pub fn column_from(&self, longitude_deg: f64, hint: &mut usize) -> Option<Bracket> {
+        let Bracket { index, weight } = self.locate_from(longitude_deg, hint)?;
+        let column = if index >= self.start { index - self.start } else { index + self.len() - self.start };
+        (column + 1 < self.columns || self.columns == 1).then_some(Bracket { index: column, weight })
     }
 }
 
@@ -241,7 +301,7 @@ mod tests {
     #[test]
     fn even_and_uneven_axes_locate_alike() {
         let even = Axis::new("latitude", (0..241).map(|i| -90.0 + 0.75 * f64::from(i)).collect()).unwrap();
-        assert!(even.even().is_some());
+        assert!(even.even.is_some());
         let uneven = Axis { even: None, ..even.clone() };
         for x in [-90.0, -89.999, -0.75, 0.0, 0.1, 12.3, 89.25, 89.9, 90.0] {
             let (a, b) = (even.locate(x).unwrap(), uneven.locate(x).unwrap());
@@ -266,6 +326,34 @@ mod tests {
         assert_eq!(region.locate_from(355.0, &mut 0).unwrap(), Bracket { index: 1, weight: 0.5 });
         assert_eq!(region.locate_from(21.0, &mut 0), None);
         assert_eq!(region.locate_from(-20.0, &mut 0).unwrap().index, 0);
+    }
+
+    #[test]
+    fn a_cut_axis_locates_to_the_last_bit() {
+        let whole = Axis::new("latitude", (0..451).map(|i| -90.0 + 0.4 * f64::from(i)).collect()).unwrap();
+        let cut = whole.cut(100..200);
+        for i in 0..500 {
+            let x = -49.9 + 0.0789 * f64::from(i);
+            let (a, b) = (whole.locate(x).unwrap(), cut.locate(x).unwrap());
+            assert_eq!((a.index, a.weight.to_bits()), (b.index + 100, b.weight.to_bits()));
+        }
+        assert_eq!(cut.locate(-50.1), None);
+        assert_eq!(whole.touched(-50.0, -49.0), Some(99..105));
+        assert_eq!(whole.touched(91.0, 92.0), None);
+    }
+
+    #[test]
+    fn columns_may_lie_across_the_seam() {
+        let whole = LongitudeAxis::new((0..36).map(|i| -180.0 + 10.0 * f64::from(i)).collect()).unwrap();
+        assert_eq!(whole.columns(), 37);
+        let cut = whole.cut(34, 4);
+        assert_eq!((0..4).map(|c| cut.node(c)).collect::<Vec<_>>(), [34, 35, 0, 1]);
+        let find = |x| cut.column_from(x, &mut 0).map(|b| b.index as f64 + b.weight);
+        assert_eq!(find(165.0), Some(0.5));
+        assert_eq!(find(-180.0), Some(2.0));
+        assert_eq!(find(-172.5), Some(2.75));
+        assert_eq!(find(-165.0), None);
+        assert_eq!(find(155.0), None);
     }
 
     #[test]

@@ -22,16 +22,9 @@ pub struct Grid {
 }
 
 impl Grid {
-    /// Longitudes as stored: a global axis repeats its first column behind its
-    /// last, so that no cell crosses the seam.
-    #[must_use]
-    pub fn stored_longitudes(&self) -> usize {
-        self.longitude.len() + usize::from(self.longitude.is_global())
-    }
-
-    /// Grid points of one time, as stored.
+    /// Grid points of one time in memory.
     #[must_use]
     pub fn points(&self) -> usize {
-        self.levels.len() * self.latitude.len() * self.stored_longitudes()
+        self.levels.len() * self.latitude.len() * self.longitude.columns()
     }
 }

@@ -22,7 +22,7 @@ pub(super) struct Locator<'a> {
 impl<'a> Locator<'a> {
     pub(super) fn new(window: &'a Window<'a>) -> Self {
         let grid = window.grid;
-        let row = grid.stored_longitudes();
+        let row = grid.longitude.columns();
         Self {
             window,
             plane: row * grid.latitude.len(),
@@ -68,7 +68,7 @@ impl<'a> Locator<'a> {
     fn cell(&mut self, time_s: f64, longitude_deg: f64, latitude_deg: f64, pressure_pa: f64) -> Option<Cell> {
         let grid = self.window.grid;
         let (time, time_weight) = self.time(time_s)?;
-        let longitude = grid.longitude.locate_from(longitude_deg, &mut self.longitude)?;
+        let longitude = grid.longitude.column_from(longitude_deg, &mut self.longitude)?;
         let latitude = grid.latitude.locate_from(latitude_deg, &mut self.latitude)?;
         let column = latitude.index * self.row + longitude.index;
         #[expect(clippy::cast_possible_truncation, reason = "a slab has fewer than 2^32 points; weights are f32")]
@@ -133,7 +133,7 @@ fn stand_alone(window: &Window<'_>) -> bool {
 impl<'a> Slabs<'a> {
     pub(super) fn of(window: &'a Window<'a>) -> Self {
         let grid = window.grid;
-        let row = grid.stored_longitudes();
+        let row = grid.longitude.columns();
         let mut values: Vec<&[f32]> = window.slabs.iter().map(|slab| slab.values()).collect();
         values.extend(values.last().copied());
         Self {
