@@ -13,6 +13,8 @@
 //! | Zarr v2 and v3 | `zarr.rs` |
 //! | zip of the above | `archive.rs` |
 
+pub mod grib;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
@@ -236,4 +238,4 @@ pub struct Format {
 }
 
 /// Every field format, in the order in which they are tried.
-pub const SOURCES: &[Format] = &[];
+pub const SOURCES: &[Format] = &[Format { name: "GRIB2", recognises: grib::recognises, open: grib::open }];
