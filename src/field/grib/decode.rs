@@ -291,6 +291,3 @@ impl Iterator for Bits<'_> {
         u32::try_from(self.held >> self.count & mask).ok()
     }
 }
-
-#[cfg(test)]
-mod tests;

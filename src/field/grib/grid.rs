@@ -318,6 +318,3 @@ fn unsupported(what: impl Into<String>) -> Fault {
     };
     Fault::Unsupported { what, remedy: remedy.into() }
 }
-
-#[cfg(test)]
-mod tests;
