@@ -9,8 +9,8 @@
 //! | format | where |
 //! |---|---|
 //! | `NetCDF` classic (CDF-1, 2, 5) and `NetCDF`-4 | `netcdf/` |
-//! | GRIB2 | `grib.rs` |
-//! | Zarr v2 and v3 | `zarr.rs` |
+//! | GRIB2 | `grib/` |
+//! | Zarr v2 and v3 | `zarr/` |
 //! | zip of the above | `archive.rs` |
 //!
 //! What the array formats share, the CF conventions, is in `cf/`; what a file
@@ -18,9 +18,9 @@
 
 pub mod archive;
 pub mod cf;
+pub mod grib;
 mod lookalike;
 pub mod netcdf;
-
 pub mod slab;
 
 use std::{
@@ -255,6 +255,7 @@ pub struct Format {
 /// Every field format, in the order in which they are tried.
 pub const SOURCES: &[Format] = &[
     Format { name: "NetCDF", recognises: netcdf::recognises, open: netcdf::open, open_bytes: Some(netcdf::from_bytes) },
+    Format { name: "GRIB2", recognises: grib::recognises, open: grib::open, open_bytes: Some(grib::from_bytes) },
     Format { name: "zip", recognises: archive::recognises, open: archive::open, open_bytes: None },
 ];
 
