@@ -13,6 +13,8 @@
 //! | Zarr v2 and v3 | `zarr.rs` |
 //! | zip of the above | `archive.rs` |
 
+pub mod cf;
+
 use std::{
     ops::Range,
     path::{Path, PathBuf},
