@@ -14,6 +14,7 @@
 //! | zip of the above | `archive.rs` |
 
 pub mod cf;
+pub mod zarr;
 
 use std::{
     ops::Range,

@@ -84,6 +84,11 @@ impl ChunkCodec {
         })
     }
 
+    /// Bytes of a decoded chunk.
+    pub(super) fn decoded_len(&self) -> usize {
+        self.decoded_len
+    }
+
     /// Longest encoding that a chunk can have: a stored chunk beyond it is
     /// damaged, and is not read.
     pub(super) fn max_encoded_len(&self) -> u64 {

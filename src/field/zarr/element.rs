@@ -1,4 +1,4 @@
-//! The numeric types that an array may have, and their conversion.
+//! The numeric types that an array may have.
 
 use serde_json::Value;
 
@@ -61,56 +61,5 @@ impl Element {
             Self::I32 | Self::U32 | Self::F32 => 4,
             Self::I64 | Self::U64 | Self::F64 => 8,
         }
-    }
-
-    /// Converts elements in native byte order; `bytes` is as long as `out`.
-    pub(super) fn convert<T: Sample>(self, bytes: &[u8], out: &mut [T]) {
-        macro_rules! each {
-            ($type:ty, $from:expr) => {
-                for (o, b) in out.iter_mut().zip(bytes.as_chunks::<{ size_of::<$type>() }>().0) {
-                    *o = $from(<$type>::from_ne_bytes(*b));
-                }
-            };
-        }
-        match self {
-            Self::I8 => each!(i8, |v| T::from_f64(f64::from(v))),
-            Self::I16 => each!(i16, |v| T::from_f64(f64::from(v))),
-            Self::I32 => each!(i32, |v| T::from_f64(f64::from(v))),
-            Self::I64 => each!(i64, |v| T::from_f64(v as f64)),
-            Self::U8 => each!(u8, |v| T::from_f64(f64::from(v))),
-            Self::U16 => each!(u16, |v| T::from_f64(f64::from(v))),
-            Self::U32 => each!(u32, |v| T::from_f64(f64::from(v))),
-            Self::U64 => each!(u64, |v| T::from_f64(v as f64)),
-            Self::F32 => each!(f32, T::from_f32),
-            Self::F64 => each!(f64, T::from_f64),
-        }
-    }
-}
-
-/// What values are read as.
-pub(super) trait Sample: Copy {
-    const MISSING: Self;
-    fn from_f32(value: f32) -> Self;
-    fn from_f64(value: f64) -> Self;
-}
-
-impl Sample for f32 {
-    const MISSING: Self = f32::NAN;
-    fn from_f32(value: f32) -> Self {
-        value
-    }
-    #[expect(clippy::cast_possible_truncation, reason = "the precision that was asked for")]
-    fn from_f64(value: f64) -> Self {
-        value as f32
-    }
-}
-
-impl Sample for f64 {
-    const MISSING: Self = f64::NAN;
-    fn from_f32(value: f32) -> Self {
-        f64::from(value)
-    }
-    fn from_f64(value: f64) -> Self {
-        value
     }
 }
