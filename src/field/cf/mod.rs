@@ -1,5 +1,5 @@
 //! What the conventions of climate data (CF) make of a store of named arrays,
-//! the same for NetCDF and Zarr: which dimension is time, level, latitude,
+//! the same for every format: which dimension is time, level, latitude,
 //! longitude or member, what the numbers mean, and how a box of a variable is
 //! gathered whatever the order of its dimensions.
 //!
@@ -7,19 +7,31 @@
 //!
 //! | concern | file |
 //! |---|---|
-//! | which array is which axis | `axes.rs` |
-//! | `hours since 1900-01-01`, calendars | `time.rs` |
-//! | pressure, hybrid, altitude; half-level tables | `levels.rs` |
 //! | from arrays to variables | `interpret.rs` |
+//! | arrays by name, coordinates' values | `catalogue.rs` |
+//! | which array is which axis | `axes.rs` |
+//! | pressure, hybrid, altitude; half-level tables | `levels.rs`, `half_levels.rs` |
+//! | valid times of a variable | `instants.rs` |
+//! | `hours since 1900-01-01`, calendars | `time.rs` |
 //! | packing, missing values | `unpack.rs` |
 //! | boxes of a variable | `layout.rs` |
 
+mod axes;
+mod catalogue;
+mod fault;
+mod half_levels;
+mod instants;
+mod interpret;
+mod layout;
+mod levels;
+mod time;
 mod unpack;
 
 use std::{collections::BTreeMap, ops::Range, path::Path};
 
-pub use self::unpack::Values;
+pub use self::{layout::Layout, unpack::Values};
 use super::{FieldError, FieldSource, Variable, Window};
+use crate::contaminant::Entry;
 
 /// One array of a store, as the file declares it.
 #[derive(Debug, Clone, PartialEq)]
@@ -80,10 +92,6 @@ pub struct Interpreted {
     pub remarks: Vec<String>,
 }
 
-/// Where each axis of a variable lies in its array.
-#[derive(Debug, Clone)]
-pub struct Layout {}
-
 /// Makes a field of a store; `remarks` are those of the format itself.
 ///
 /// # Errors
@@ -95,20 +103,20 @@ pub fn open<S: ArrayStore + 'static>(store: S, remarks: Vec<String>) -> Result<B
     Ok(Box::new(CfSource { store, interpreted }))
 }
 
-/// Recognises axes and variables. See [`open`] for errors.
+/// Recognises axes and variables.
 ///
 /// # Errors
 /// As [`open`].
 pub fn interpret(store: &dyn ArrayStore) -> Result<Interpreted, FieldError> {
-    Err(FieldError::unsupported(store.path(), "not yet", "wait"))
+    interpret::interpret(store)
 }
 
 /// Reads a box as [`FieldSource::read`] does.
 ///
 /// # Errors
 /// As [`FieldSource::read`].
-pub fn read(store: &dyn ArrayStore, _layout: &Layout, _window: &Window, _out: &mut [f32]) -> Result<(), FieldError> {
-    Err(FieldError::unsupported(store.path(), "not yet", "wait"))
+pub fn read(store: &dyn ArrayStore, layout: &Layout, window: &Window, out: &mut [f32]) -> Result<(), FieldError> {
+    layout.read(store, window, out)
 }
 
 struct CfSource<S> {
@@ -146,6 +154,16 @@ impl RawArray {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.len() == 0
+    }
+
+    /// Whether this is surface pressure or its logarithm, which ECMWF files
+    /// keep on model level 1.
+    fn is_surface_pressure(&self) -> bool {
+        [Some(self.name.as_str()), self.text("standard_name")]
+            .into_iter()
+            .flatten()
+            .filter_map(Entry::find)
+            .any(|entry| matches!(entry.name, "surface_pressure" | "log_surface_pressure"))
     }
 }
 
