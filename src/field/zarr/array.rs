@@ -11,7 +11,7 @@ use serde_json::Value;
 use zarrs::array::{Array, ArrayMetadata, DataType, FillValue};
 
 use super::{
-    codec::{ChunkCodec, caught},
+    codec::{ChunkCodec, caught, refuse_unknown},
     element::Element,
     file::ChunkFile,
     geometry::{Block, Cell, Run, cells, runs},
@@ -56,13 +56,16 @@ impl ChunkedArray {
             .map_err(|_| FieldError::corrupt(metadata_path, format!("shape {}", metadata["shape"])))?;
         let chunk = chunk_shape(metadata_path, metadata, shape.len())?;
         refuse_filters(metadata_path, metadata)?;
+        let codecs = codec_names(&metadata["codecs"]).unwrap_or_default();
+        let compressor = metadata["compressor"]["id"].as_str();
+        refuse_unknown(metadata_path, &codecs)?;
+        refuse_unknown(metadata_path, compressor.as_slice())?;
         let declared = caught(metadata_path, || {
             let typed: ArrayMetadata = serde_json::from_value(metadata.clone()).map_err(|e| e.to_string())?;
             Array::new_with_metadata(Arc::new(()), "/", typed).map_err(|e| e.to_string())
         })?;
         let data_type: (&DataType, usize) = (declared.data_type(), element.size());
         let fill_value: &FillValue = declared.fill_value();
-        let codecs = codec_names(&metadata["codecs"]).unwrap_or_default();
         let storage = if let Some(at) = codecs.iter().position(|&name| name == "sharding_indexed") {
             if codecs.len() != 1 {
                 let what = format!("codecs {} around shards", codecs.join(", "));
@@ -72,7 +75,7 @@ impl ChunkedArray {
             Storage::Sharded(Box::new(Shards::new(metadata_path, configuration, &chunk, data_type, fill_value)?))
         } else {
             let chain = declared.codecs();
-            let names = match metadata["compressor"]["id"].as_str() {
+            let names = match compressor {
                 Some(id) => vec![id],
                 None => codecs[codecs.len().saturating_sub(chain.bytes_to_bytes_codecs().len())..].to_vec(),
             };

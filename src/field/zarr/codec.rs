@@ -154,18 +154,31 @@ pub(super) fn chunk_bytes(path: &Path, shape: &[u64], element_size: usize) -> Re
 }
 
 fn step(path: &Path, name: &str, codec: &Arc<dyn BytesToBytesCodecTraits>) -> Result<Step, FieldError> {
-    match name.strip_prefix("numcodecs.").or_else(|| name.strip_prefix("zarrs.")).unwrap_or(name) {
+    match plain_name(name) {
         "gzip" => Ok(Step::Gzip),
         "zlib" => Ok(Step::Zlib),
         "zstd" => Ok(Step::Zstd),
         "blosc" => Ok(Step::Blosc(Arc::clone(codec))),
         "crc32c" => Ok(Step::Crc32c(Arc::clone(codec))),
-        other => Err(FieldError::unsupported(
-            path,
-            format!("codec {other}"),
-            "write the store with blosc, zstd, gzip or no compression",
-        )),
+        other => Err(unsupported(path, other)),
     }
+}
+
+/// Refuses codecs that are not read, so that they are not taken for damage.
+pub(super) fn refuse_unknown(path: &Path, names: &[&str]) -> Result<(), FieldError> {
+    const KNOWN: [&str; 8] = ["bytes", "transpose", "sharding_indexed", "gzip", "zlib", "zstd", "blosc", "crc32c"];
+    match names.iter().find(|name| !KNOWN.contains(&plain_name(name))) {
+        None => Ok(()),
+        Some(name) => Err(unsupported(path, name)),
+    }
+}
+
+fn plain_name(name: &str) -> &str {
+    name.strip_prefix("numcodecs.").or_else(|| name.strip_prefix("zarrs.")).unwrap_or(name)
+}
+
+fn unsupported(path: &Path, name: &str) -> FieldError {
+    FieldError::unsupported(path, format!("codec {name}"), "write the store with blosc, zstd, gzip or no compression")
 }
 
 /// Reads to the end, but no further than `expected`.

@@ -24,6 +24,11 @@ mod shard;
 mod store;
 pub mod writer;
 
+#[cfg(test)]
+mod read_tests;
+#[cfg(test)]
+mod write_tests;
+
 use std::{ops::Range, path::Path};
 
 use self::store::ZarrStore;

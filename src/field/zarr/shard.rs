@@ -11,7 +11,7 @@ use zarrs::array::{
 };
 
 use super::{
-    codec::{ChunkCodec, caught, chunk_bytes},
+    codec::{ChunkCodec, caught, chunk_bytes, refuse_unknown},
     file::ChunkFile,
 };
 use crate::field::FieldError;
@@ -58,6 +58,7 @@ impl Shards {
                 "write the store with one level of them",
             ));
         }
+        refuse_unknown(path, &names)?;
         let chain = caught(path, || {
             let codecs =
                 serde_json::from_value::<Vec<_>>(configuration["codecs"].clone()).map_err(|e| e.to_string())?;
