@@ -4,6 +4,7 @@ pub mod atmosphere;
 pub mod contaminant;
 pub mod exposure;
 pub mod field;
+pub mod job;
 pub mod time;
 pub mod trajectory;
 pub mod units;
