@@ -49,7 +49,7 @@ pub enum Role {
 }
 
 /// One row of the catalogue.
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 pub struct Entry {
     /// The name that options, results and messages use.
     pub name: &'static str,

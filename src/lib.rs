@@ -6,6 +6,7 @@ pub mod contaminant;
 pub mod exposure;
 pub mod field;
 pub mod grid;
+pub mod job;
 pub mod time;
 pub mod trajectory;
 pub mod units;

@@ -4,9 +4,11 @@
 //! |---|---|
 //! | rayon on the CPU: the definition of the right answer | `cpu/` |
 
+pub mod answer;
 pub mod cpu;
 pub(crate) mod prefetch;
 pub mod rolling;
+pub mod run;
 pub mod state;
 
 use std::sync::Arc;

@@ -2,6 +2,7 @@
 
 pub mod flow;
 pub mod program;
+pub mod request;
 
 
 use std::sync::Arc;

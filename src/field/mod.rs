@@ -18,7 +18,9 @@
 
 pub mod archive;
 pub mod cf;
+pub mod dataset;
 pub mod grib;
+pub mod hybrid;
 mod lookalike;
 pub mod netcdf;
 pub mod slab;
@@ -257,7 +259,7 @@ pub struct Format {
 pub const SOURCES: &[Format] = &[
     Format { name: "NetCDF", recognises: netcdf::recognises, open: netcdf::open, open_bytes: Some(netcdf::from_bytes) },
     Format { name: "GRIB2", recognises: grib::recognises, open: grib::open, open_bytes: Some(grib::from_bytes) },
-    Format { name: "Zarr", recognises: zarr::recognises, open: zarr::open, open_bytes: None },
+    zarr::FORMAT,
     Format { name: "zip", recognises: archive::recognises, open: archive::open, open_bytes: None },
 ];
 

@@ -159,6 +159,12 @@ impl Fleet {
         }
     }
 
+    /// Longitudes, latitudes \[degrees\] and pressures \[Pa\] of all waypoints.
+    #[must_use]
+    pub fn positions(&self) -> (&[f64], &[f64], &[f64]) {
+        (&self.longitude_deg, &self.latitude_deg, &self.pressure_pa)
+    }
+
     /// Adds `seconds` to every time.
     pub fn shift_time(&mut self, seconds: f64) {
         for t in &mut self.time_s {

@@ -189,7 +189,7 @@ fn waypoint_at(flight: &Trajectory<'_>, waypoint: usize) -> (f64, f64, f64) {
 }
 
 /// Index in [`Phase::PARTS`].
-pub(super) fn part(phase: Phase) -> u8 {
+pub(crate) fn part(phase: Phase) -> u8 {
     match phase {
         Phase::Ground => 0,
         Phase::Climb => 1,

@@ -38,7 +38,7 @@ use super::{
 };
 
 /// How this format is recognised and opened.
-pub const FORMAT: Format = Format { name: "Zarr", recognises, open };
+pub const FORMAT: Format = Format { name: "Zarr", recognises, open, open_bytes: None };
 
 /// Dimensions of arrays that need no interpretation, slowest first.
 const CANONICAL: [&str; 5] = ["member", "time", "level", "latitude", "longitude"];

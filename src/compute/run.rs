@@ -1,0 +1,236 @@
+//! Flights through a data set, window by window, within a memory budget.
+//!
+//! A window is two consecutive times of the field. While the backend walks
+//! the flights through one, the next time is read.
+
+use std::{
+    ops::Range,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+use super::{Backend, Batch, Window, state::FlightState};
+use crate::{
+    exposure::request::Pass,
+    field::{
+        FieldError,
+        dataset::{Dataset, Field, FieldBox},
+        slab::Slab,
+    },
+    grid::VerticalRule,
+    trajectory::{Fleet, phase::Phase},
+};
+
+/// Slabs in memory at a time: two of the window, and the one that is read.
+const SLABS: usize = 3;
+
+/// How flights are computed.
+pub struct Run<'a> {
+    /// The fields.
+    pub dataset: &'a Dataset,
+    /// Who computes.
+    pub backend: &'a dyn Backend,
+    /// Between levels.
+    pub vertical: VerticalRule,
+    /// For the field's slabs \[bytes\].
+    pub field_bytes: usize,
+    /// Called after each window with the part done, 0 to 1.
+    pub progress: &'a (dyn Fn(f64) + Sync),
+}
+
+/// Flights and the label of each of their waypoints.
+pub struct Flights<'a> {
+    /// The flights.
+    pub fleet: &'a Fleet,
+    /// A label a waypoint, for each flight.
+    pub phases: &'a [Vec<Phase>],
+}
+
+/// The states that one pass left, flight by flight.
+pub struct Passed {
+    /// Which member of the ensemble, counted from 0.
+    pub member: usize,
+    /// Which of the passes.
+    pub pass: usize,
+    /// One a flight.
+    pub states: Vec<FlightState>,
+}
+
+/// Where the time went and what was met.
+#[derive(Debug, Clone, Default)]
+pub struct Spent {
+    /// Reading fields while nothing was computed, and waiting for them.
+    pub reading: Duration,
+    /// Computing, with the reading that went on beside it.
+    pub computing: Duration,
+    /// Values sampled: samples times channels.
+    pub field_bytes: u64,
+    /// What the fields had to tell.
+    pub remarks: Vec<String>,
+}
+
+impl Run<'_> {
+    /// Runs `passes` over all flights, for each member of the ensemble.
+    ///
+    /// # Errors
+    /// What is wrong with the fields, or that they do not fit into memory.
+    pub fn run(&self, passes: &[Pass], flights: &Flights<'_>, spent: &mut Spent) -> Result<Vec<Passed>, FieldError> {
+        let members = self.dataset.members().len().max(1);
+        let within = box_of(flights.fleet);
+        let mut passed = Vec::new();
+        for member in 0..members {
+            for (index, pass) in passes.iter().enumerate() {
+                let field = self.dataset.field(&pass.channels, self.vertical, within.as_ref())?;
+                let done = (member * passes.len() + index) as f64;
+                let share = 1.0 / (members * passes.len()) as f64;
+                let tell = |part: f64| (self.progress)((done + part) * share);
+                let states = self.pass(pass, &field, member, flights, spent, &tell)?;
+                for remark in field.remarks {
+                    if !spent.remarks.contains(&remark) {
+                        spent.remarks.push(remark);
+                    }
+                }
+                passed.push(Passed { member, pass: index, states });
+            }
+        }
+        Ok(passed)
+    }
+
+    fn pass(
+        &self,
+        pass: &Pass,
+        field: &Field<'_>,
+        member: usize,
+        flights: &Flights<'_>,
+        spent: &mut Spent,
+        tell: &dyn Fn(f64),
+    ) -> Result<Vec<FlightState>, FieldError> {
+        self.check_memory(field)?;
+        let mut states: Vec<FlightState> = flights.fleet.iter().map(|_| FlightState::new(&pass.program)).collect();
+        let Some(times) = times_of(flights.fleet, &field.times_s) else { return Ok(states) };
+        let load = |time: usize| field.load(time, member).map(Arc::new);
+        let started = now();
+        let mut slabs = vec![load(times.start)?];
+        if times.len() > 1 {
+            slabs.push(load(times.start + 1)?);
+        }
+        spent.reading += started.elapsed();
+        let windows = (times.len() - 1).max(1);
+        for (done, first) in (times.start..times.start + windows).enumerate() {
+            let started = now();
+            let next = first + 2;
+            let mut compute = || {
+                let window = Window { grid: &field.grid, times_s: &field.times_s, first, slabs: &slabs };
+                let mut batch = Batch { fleet: flights.fleet, phases: flights.phases, states: &mut states };
+                self.backend.advance(&pass.program, &window, &mut batch);
+                now()
+            };
+            if next < times.end {
+                let (computed, loaded) = rayon::join(&mut compute, || load(next));
+                spent.computing += computed - started;
+                spent.reading += computed.elapsed();
+                slabs.remove(0);
+                slabs.push(loaded?);
+            } else {
+                spent.computing += compute() - started;
+            }
+            tell((done + 1) as f64 / windows as f64);
+        }
+        spent.field_bytes += times.len() as u64 * field.slab_bytes() as u64;
+        Ok(states)
+    }
+
+    fn check_memory(&self, field: &Field<'_>) -> Result<(), FieldError> {
+        let needed = field.slab_bytes().saturating_mul(SLABS.min(field.times_s.len() + 1));
+        if needed <= self.field_bytes {
+            return Ok(());
+        }
+        Err(FieldError::Dataset(format!(
+            "the field needs {} MB in memory ({} times of {} MB), and {} MB are left for it; \
+             raise --memory or name fewer contaminants (--contaminant)",
+            needed / 1_000_000,
+            SLABS,
+            field.slab_bytes() / 1_000_000,
+            self.field_bytes / 1_000_000
+        )))
+    }
+}
+
+/// The clock that tells where the time went; no figure depends on it.
+#[expect(clippy::disallowed_methods, reason = "durations that are printed, never used")]
+fn now() -> Instant {
+    Instant::now()
+}
+
+fn box_of(fleet: &Fleet) -> Option<FieldBox> {
+    let (longitude, latitude, pressure) = fleet.positions();
+    let mut within = FieldBox::around(longitude, latitude, pressure)?;
+    // A great circle between two waypoints may reach beyond both: polewards,
+    // and across the longitudes between them.
+    let bulge = fleet.iter().flat_map(|f| f.longitude_deg.windows(2)).map(|w| (w[1] - w[0]).abs()).map(|d| d.min(360.0 - d)).fold(0.0, f64::max);
+    if bulge > 2.0 {
+        within.latitude_deg = (-90.0, 90.0);
+        within.longitude_deg = (-180.0, 360.0);
+    } else {
+        within.latitude_deg = (within.latitude_deg.0 - 0.05, within.latitude_deg.1 + 0.05);
+    }
+    Some(within)
+}
+
+/// The times that flights touch.
+fn times_of(fleet: &Fleet, times_s: &[f64]) -> Option<Range<usize>> {
+    let (low, high) = fleet
+        .iter()
+        .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), f| (low.min(f.start_s()), high.max(f.end_s())));
+    let last = times_s.len() - 1;
+    if !(low <= times_s[last] && high >= times_s[0]) {
+        return None;
+    }
+    let start = times_s.partition_point(|&t| t <= low).saturating_sub(1);
+    let end = (times_s.partition_point(|&t| t <= high) + 1).min(times_s.len());
+    // A window has two times where the field has.
+    let start = if end - start < 2 && start > 0 { start - 1 } else { start };
+    Some(start..end)
+}
+
+/// For tests and callers that hold slabs already.
+#[must_use]
+pub fn whole_window<'a>(field: &'a Field<'_>, slabs: &'a [Arc<Slab>]) -> Window<'a> {
+    Window { grid: &field.grid, times_s: &field.times_s, first: 0, slabs }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{trajectory::Waypoint, units::Pressure};
+
+    fn fleet(times_s: &[f64]) -> Fleet {
+        let mut fleet = Fleet::new();
+        let waypoints: Vec<Waypoint> = times_s
+            .iter()
+            .map(|&time_s| Waypoint {
+                time_s,
+                longitude_deg: 0.0,
+                latitude_deg: 0.0,
+                pressure: Pressure::from_pascal(25_000.0),
+                on_ground: false,
+            })
+            .collect();
+        fleet.push("one", &waypoints).unwrap();
+        fleet
+    }
+
+    #[test]
+    fn only_times_in_use_are_read() {
+        let times: Vec<f64> = (0..9).map(|i| f64::from(i) * 100.0).collect();
+        let of = |a: f64, b: f64| times_of(&fleet(&[a, b]), &times);
+        assert_eq!(of(250.0, 350.0), Some(2..5));
+        assert_eq!(of(200.0, 300.0), Some(2..5));
+        assert_eq!(of(-50.0, 50.0), Some(0..2));
+        assert_eq!(of(750.0, 950.0), Some(7..9));
+        assert_eq!(of(800.0, 900.0), Some(7..9));
+        assert_eq!(of(801.0, 900.0), None);
+        assert_eq!(of(-2.0, -1.0), None);
+        assert_eq!(times_of(&fleet(&[5.0, 15.0]), &[10.0]), Some(0..1));
+    }
+}

@@ -1,0 +1,67 @@
+//! Results as Parquet.
+
+use std::path::{Path, PathBuf};
+
+use ::parquet::{
+    arrow::ArrowWriter,
+    basic::{Compression, ZstdLevel},
+    errors::ParquetError,
+    file::{metadata::KeyValue, properties::WriterProperties},
+    schema::types::ColumnPath,
+};
+use arrow_array::RecordBatch;
+use arrow_schema::{DataType, SchemaRef};
+
+use super::{Metadata, OutcomeError, TableWriter, columns, file::AtomicFile};
+
+/// Rows that a reader can skip or load together.
+const ROW_GROUP_ROWS: usize = 1 << 18;
+
+pub(super) struct Parquet {
+    path: PathBuf,
+    writer: ArrowWriter<AtomicFile>,
+}
+
+impl Parquet {
+    pub(super) fn create(path: &Path, schema: SchemaRef, metadata: Metadata) -> Result<Self, OutcomeError> {
+        let properties = properties(&schema, metadata);
+        let writer = ArrowWriter::try_new(AtomicFile::create(path)?, schema, Some(properties))
+            .map_err(|source| OutcomeError::Parquet { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), writer })
+    }
+
+    fn fault(path: &Path) -> impl Fn(ParquetError) -> OutcomeError {
+        move |source| OutcomeError::Parquet { path: path.to_owned(), source }
+    }
+}
+
+impl TableWriter for Parquet {
+    fn write(&mut self, batch: &RecordBatch) -> Result<(), OutcomeError> {
+        self.writer.write(batch).map_err(Self::fault(&self.path))
+    }
+
+    fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
+        self.writer.into_inner().map_err(Self::fault(&self.path))?.finish()
+    }
+}
+
+fn properties(schema: &SchemaRef, metadata: Metadata) -> WriterProperties {
+    let units = columns::units(schema);
+    let mut pairs: Vec<_> = metadata.pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
+    if !units.is_empty() {
+        pairs.push(KeyValue::new(columns::UNITS.to_owned(), serde_json::Value::from(units).to_string()));
+    }
+    let mut properties = WriterProperties::builder()
+        .set_created_by(concat!("skydose version ", env!("CARGO_PKG_VERSION")).to_owned())
+        .set_compression(Compression::ZSTD(ZstdLevel::default()))
+        .set_max_row_group_row_count(Some(ROW_GROUP_ROWS))
+        .set_key_value_metadata(Some(pairs));
+    for field in schema.fields() {
+        // Measured numbers hardly repeat: a dictionary of them costs time and
+        // is given up again.
+        if matches!(field.data_type(), DataType::Float64 | DataType::Float32 | DataType::Timestamp(..)) {
+            properties = properties.set_column_dictionary_enabled(ColumnPath::from(field.name().as_str()), false);
+        }
+    }
+    properties.build()
+}
