@@ -9,7 +9,7 @@
 //! | format | file |
 //! |---|---|
 //! | NetCDF classic (CDF-1, 2, 5) and NetCDF-4 | `netcdf.rs` |
-//! | GRIB2 | `grib.rs` |
+//! | GRIB2 | `grib/` |
 //! | Zarr v2 and v3 | `zarr.rs` |
 //! | zip of the above | `archive.rs` |
 

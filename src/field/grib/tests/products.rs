@@ -167,8 +167,12 @@ fn members_are_an_axis_and_a_mean_is_not_one_of_them() {
     assert_eq!([0, 1, 2].map(|m| read(&source, "t", m)[0]), [100.0, 2.0, 10.0]);
     assert_eq!(read(&source, "t_ensemble_mean", 0)[0], 77.0);
     assert_eq!(read(&source, "t_single", 0)[0], 5.0);
+    let over = Product { template: 12, tail: [vec![0, 50], interval(12, 0)].concat(), ..Product::temperature() };
+    let source = open(field(&over, 8));
+    assert_eq!(find(&source, "t_ensemble_mean").1.times_s, [REFERENCE_S + 6.0 * 3600.0]);
+    let source = open(field(&member(1), 8));
     let (i, t) = find(&source, "t");
-    assert!(source.read(i, &t.whole(3), &mut [0.0; 12]).is_err());
+    assert!(source.read(i, &t.whole(1), &mut [0.0; 12]).is_err());
 }
 
 #[test]
@@ -248,7 +252,7 @@ fn kinds_of_levels_are_never_mixed() {
 
 #[test]
 fn surface_pressure_is_that_of_the_ground_only() {
-    let pressure = |level, parameter| field(&Product { level, parameter, ..Product::temperature() }, 1);
+    let pressure = |level, parameter| field(&Product { parameter, level, ..Product::temperature() }, 1);
     let source = joined(&[
         pressure((1, 0, 0), (3, 0)),
         pressure((105, 0, 4), (3, 0)),
