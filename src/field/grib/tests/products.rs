@@ -44,6 +44,12 @@ fn hybrid_levels_come_with_their_coefficients() {
     assert_eq!(hybrid.numbers, [1, 3]);
     assert_eq!(hybrid.half_levels, Some(vec![(0.0, 0.0), (20.0, 0.25), (30.5, 0.5), (0.0, 1.0)]));
     assert_eq!(read(&source, "so2", 0)[..13].iter().sum::<f32>(), 15.0);
+    // Other coefficients at another level are worth a word.
+    let mut other = coefficients.clone();
+    other[1] = 21.0;
+    let other = Product { level: (105, 0, 2), coefficients: other, ..Product::constituent(8) };
+    let source = joined(&[at(3), field(&other, 2)]);
+    assert_eq!(source.remarks(), ["so2: the coefficients of the model levels differ; the first are used"]);
     // Too short a section for its coefficients is an error.
     let mut broken = at(3);
     let section4 = broken.windows(5).position(|w| w[4] == 4 && w[..3] == [0, 0, 0]).unwrap();
@@ -248,6 +254,18 @@ fn kinds_of_levels_are_never_mixed() {
     }
     assert!(matches!(find(&source, "t_hybrid").1.levels, Levels::Hybrid(_)));
     assert_eq!(source.remarks().len(), 3, "{:?}", source.remarks());
+}
+
+#[test]
+fn a_layer_is_not_a_level() {
+    let mut product = Product::temperature().section();
+    // Octets 29 to 34: the second surface, 300 hPa.
+    product[28..34].copy_from_slice(&[100, 0, 0, 0, 0x75, 0x30]);
+    let mut sections = vec![Grid::SMALL.section(), product];
+    sections.extend(numbers(&[Some(1); 12]));
+    let source = open(message(0, 98, &sections));
+    assert_eq!(names(&source), ["t_pressure_50000_to_pressure_30000"]);
+    assert_eq!(source.variables()[0].levels, Levels::Surface);
 }
 
 #[test]
