@@ -7,7 +7,7 @@ use super::{Fault, gaussian, octets::Octets};
 /// More points than this along a side, or in all, is not a field but a
 /// broken header: 0.01° over the globe is 36,000 × 18,000, and the finest
 /// global model has 4 · 10⁷ points a level.
-const MAX_SIDE: usize = 100_000;
+const MAX_SIDE: usize = 50_000;
 const MAX_POINTS: usize = 1 << 28;
 
 /// A grid of whole rows and columns, its axes in the file's own directions.

@@ -132,6 +132,9 @@ impl Scanner<'_> {
         if at >= self.len {
             return Ok(None);
         }
+        if self.get(at, 4)? == b"GRIB" {
+            return Ok(Some(at));
+        }
         let none_yet = self.index.messages == 0;
         let bytes = self.get(at, MAX_JUNK)?;
         let reached = at + bytes.len() as u64;
@@ -154,11 +157,6 @@ impl Scanner<'_> {
     fn message(&mut self, start: u64) -> Result<u64, FieldError> {
         let total = self.indicator(start)?;
         let end = start + total - END.len() as u64;
-        if self.get(end, END.len())? != END {
-            return Err(self.corrupt(format!(
-                "the message at byte {start} says that it is {total} bytes long, but does not end with 7777 there"
-            )));
-        }
         self.index.messages += 1;
         let discipline = self.get(start, 7)?[6];
         let mut origin = None;
@@ -177,6 +175,12 @@ impl Scanner<'_> {
             let span = Span { at, len: len as usize };
             self.section(number, span, (start, discipline), &mut origin, &mut force)?;
             at += u64::from(len);
+        }
+        // Last, so that a file is read from front to back.
+        if self.get(end, END.len())? != END {
+            return Err(self.corrupt(format!(
+                "the message at byte {start} says that it is {total} bytes long, but does not end with 7777 there"
+            )));
         }
         Ok(end + END.len() as u64)
     }

@@ -122,7 +122,8 @@ impl GribSource {
         for (Refusal { what, remedy }, count) in &index.refused {
             remarks.push(format!("{count} fields were skipped: {what}; {remedy}"));
         }
-        let (variables, slots) = variables::group(&index, &mut remarks).into_iter().unzip();
+        let groups = variables::group(&index, &mut remarks).map_err(|what| FieldError::corrupt(path, what))?;
+        let (variables, slots) = groups.into_iter().unzip();
         Ok(Self { path: path.to_owned(), input, index, variables, slots, remarks })
     }
 

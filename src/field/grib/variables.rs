@@ -1,7 +1,7 @@
 //! Fields to variables: those that differ only in time, level and member
 //! belong together.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use super::{
     super::{Chunk, HybridLevels, Levels, Variable},
@@ -13,85 +13,103 @@ use super::{
 /// Field by member, time and level; what the file lacks is absent.
 pub(super) type Slots = HashMap<(usize, usize, usize), usize>;
 
+/// Horizontal axes of all variables together have fewer values than this:
+/// a thousand variables at 0.1° have 5 · 10⁶.
+const MAX_AXES: usize = 1 << 24;
+
 /// Makes variables of `index`, in the order in which the file begins them.
 /// Messages have no order of their own: times, levels and members ascend.
-pub(super) fn group(index: &Index, remarks: &mut Vec<String>) -> Vec<(Variable, Slots)> {
-    let mut groups: Vec<(&Quantity, usize, Vec<usize>)> = Vec::new();
+///
+/// The error says what there is too much of.
+pub(super) fn group(index: &Index, remarks: &mut Vec<String>) -> Result<Vec<(Variable, Slots)>, String> {
+    let mut groups: Vec<Group> = Vec::new();
     let mut known: HashMap<(&Quantity, usize), usize> = HashMap::new();
     for (i, field) in index.fields.iter().enumerate() {
-        let key = (&field.product.quantity, field.grid);
-        let group = *known.entry(key).or_insert_with(|| {
-            groups.push((key.0, key.1, Vec::new()));
+        let (quantity, grid) = (&field.product.quantity, field.grid);
+        let group = *known.entry((quantity, grid)).or_insert_with(|| {
+            groups.push(Group { quantity, grid, fields: Vec::new() });
             groups.len() - 1
         });
-        groups[group].2.push(i);
+        groups[group].fields.push(i);
+    }
+    let sides = |grid: usize| index.grids[grid].latitudes_deg.len() + index.grids[grid].longitudes_deg.len();
+    if groups.iter().map(|group| sides(group.grid)).sum::<usize>() > MAX_AXES {
+        return Err(format!("{} different variables on large grids", groups.len()));
     }
     let names = unique_names(&groups, remarks);
-    groups
-        .iter()
-        .zip(names)
-        .map(|((quantity, grid, members), name)| variable(index, quantity, *grid, members, name, remarks))
-        .collect()
+    Ok(groups.iter().zip(names).map(|(group, name)| variable(index, group, name, remarks)).collect())
 }
 
-/// The names of the groups, told apart where the parameter is the same.
-fn unique_names(groups: &[(&Quantity, usize, Vec<usize>)], remarks: &mut Vec<String>) -> Vec<String> {
-    let plain: Vec<String> = groups.iter().map(|(quantity, ..)| names(quantity).name).collect();
-    // The plain name goes to the fullest form of the parameter: on pressure
-    // levels before model levels before one level, instantaneous before means.
-    let rank = |i: usize| {
-        let quantity = groups[i].0;
-        let surface = match quantity.surface {
+/// The fields of one variable.
+struct Group<'a> {
+    quantity: &'a Quantity,
+    grid: usize,
+    fields: Vec<usize>,
+}
+
+impl Group<'_> {
+    /// Of several groups of one name, the least keeps it, as the fullest form
+    /// of the parameter: on pressure levels before model levels before one
+    /// level, instantaneous before means, an ensemble before a single field.
+    fn rank(&self) -> impl Ord + use<> {
+        let surface = match self.quantity.surface {
             Surface::Pressure => 0,
             Surface::Hybrid => 1,
             Surface::Altitude => 2,
-            Surface::Single(kind) => 3 + usize::from(kind),
-            Surface::Other { .. } => 1000,
+            Surface::Single(kind) => 3 + u16::from(kind),
+            Surface::Other { .. } => u16::MAX,
         };
-        (surface, quantity.statistic.map_or(0, |s| 1 + usize::from(s)), usize::from(!quantity.ensemble), groups[i].1, i)
-    };
-    let mut unique = plain.clone();
-    let mut taken: HashSet<String> = plain.iter().cloned().collect();
-    for (i, name) in plain.iter().enumerate() {
-        let first = (0..groups.len()).filter(|&j| plain[j] == *name).min_by_key(|&j| rank(j)).unwrap_or(i);
-        if first == i {
-            continue;
+        (surface, self.quantity.statistic, !self.quantity.ensemble, self.grid)
+    }
+
+    /// A suffix for what makes it another variable than `first`.
+    fn difference(&self, first: &Self) -> String {
+        let (this, that) = (self.quantity, first.quantity);
+        let mut parts = vec![String::new()];
+        if this.surface != that.surface {
+            parts.push(surface_name(this.surface));
         }
-        let mut apart = name.clone() + &difference(&groups[i], &groups[first]);
-        let stem = apart.clone();
-        for count in 2.. {
-            if taken.insert(apart.clone()) {
-                break;
+        if this.statistic != that.statistic {
+            parts.push(this.statistic.map_or("instant", statistic_name).to_owned());
+        }
+        if this.ensemble != that.ensemble {
+            parts.push(if this.ensemble { "ensemble" } else { "single" }.to_owned());
+        }
+        if let Some(centre) = this.local_to.filter(|_| this.local_to != that.local_to) {
+            parts.push(format!("centre{centre}"));
+        }
+        if self.grid != first.grid {
+            parts.push(format!("grid{}", self.grid + 1));
+        }
+        parts.join("_")
+    }
+}
+
+/// The names of the groups, told apart where the parameter is the same.
+fn unique_names(groups: &[Group], remarks: &mut Vec<String>) -> Vec<String> {
+    let mut unique: Vec<String> = groups.iter().map(|group| names(group.quantity).name).collect();
+    let mut alike: BTreeMap<String, Vec<usize>> = BTreeMap::new();
+    for (i, name) in unique.iter().enumerate() {
+        alike.entry(name.clone()).or_default().push(i);
+    }
+    let mut taken: HashSet<String> = alike.keys().cloned().collect();
+    for (name, mut members) in alike {
+        members.sort_by_key(|&i| groups[i].rank());
+        let (first, others) = (members[0], &members[1..]);
+        for &i in others {
+            let stem = name.clone() + &groups[i].difference(&groups[first]);
+            let mut apart = stem.clone();
+            for count in 2.. {
+                if taken.insert(apart.clone()) {
+                    break;
+                }
+                apart = format!("{stem}_{count}");
             }
-            apart = format!("{stem}_{count}");
+            remarks.push(format!("{name}: the file has it in several forms; one of them is called {apart}"));
+            unique[i] = apart;
         }
-        remarks.push(format!("{name}: several forms in one file; {} is called {apart}", words(&groups[i])));
-        unique[i] = apart;
     }
     unique
-}
-
-/// A suffix for what makes `of` another variable than `first`.
-fn difference(of: &(&Quantity, usize, Vec<usize>), first: &(&Quantity, usize, Vec<usize>)) -> String {
-    let mut parts = vec![String::new()];
-    if of.0.surface != first.0.surface {
-        parts.push(surface_name(of.0.surface));
-    }
-    if of.0.statistic != first.0.statistic {
-        parts.push(of.0.statistic.map_or("instant", statistic_name).to_owned());
-    }
-    if of.0.ensemble != first.0.ensemble {
-        parts.push(if of.0.ensemble { "ensemble" } else { "single" }.to_owned());
-    }
-    if of.1 != first.1 {
-        parts.push(format!("grid{}", of.1 + 1));
-    }
-    parts.join("_")
-}
-
-fn words(group: &(&Quantity, usize, Vec<usize>)) -> String {
-    let statistic = group.0.statistic.map_or("instantaneous", statistic_name);
-    format!("the {statistic} one of level type {} on grid {}", surface_name(group.0.surface), group.1 + 1)
 }
 
 fn surface_name(surface: Surface) -> String {
@@ -117,19 +135,13 @@ fn statistic_name(statistic: u8) -> &'static str {
     }
 }
 
-fn variable(
-    index: &Index,
-    quantity: &Quantity,
-    grid: usize,
-    members: &[usize],
-    name: String,
-    remarks: &mut Vec<String>,
-) -> (Variable, Slots) {
-    let fields: Vec<&Field> = members.iter().map(|&i| &index.fields[i]).collect();
+fn variable(index: &Index, group: &Group, name: String, remarks: &mut Vec<String>) -> (Variable, Slots) {
+    let quantity = group.quantity;
+    let fields: Vec<&Field> = group.fields.iter().map(|&i| &index.fields[i]).collect();
     let times_s = axis(fields.iter().map(|f| f.product.valid_s));
     let levels = axis(fields.iter().map(|f| f.product.level));
     let numbers = axis(fields.iter().map(|f| f.product.member.map_or(0.0, f64::from)));
-    let (slots, repeated) = slots(index, members, [&numbers, &times_s, &levels]);
+    let (slots, repeated) = slots(index, &group.fields, [&numbers, &times_s, &levels]);
     if repeated > 0 {
         remarks.push(format!(
             "{name}: {repeated} fields for a time, level and member that another has; the shortest lead time is used"
@@ -149,7 +161,7 @@ fn variable(
         ));
     }
     let described = names(quantity);
-    let horizontal = &index.grids[grid];
+    let horizontal = &index.grids[group.grid];
     let variable = Variable {
         standard_name: described.standard_name.filter(|_| described.name == name),
         long_name: Some(described.long_name),

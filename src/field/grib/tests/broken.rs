@@ -147,7 +147,7 @@ fn flipped_and_random_bytes_come_back() {
     }
     for _ in 0..50 {
         let mut bytes = good()[..16].to_vec();
-        bytes.extend((0..900).map(|_| random(256) as u8));
+        bytes.extend((0..900).map(|_| random(256).to_le_bytes()[0]));
         let len = bytes.len() as u64;
         bytes[8..16].copy_from_slice(&len.to_be_bytes());
         try_all(bytes);

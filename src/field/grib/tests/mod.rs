@@ -1,5 +1,7 @@
 //! Tests of the whole: bytes in, variables and values out.
 
+#![expect(clippy::float_cmp, reason = "values are exact where they are compared so")]
+
 mod broken;
 mod grids;
 mod packings;

@@ -158,6 +158,23 @@ fn a_bit_map_can_be_that_of_the_field_before() {
 }
 
 #[test]
+fn bits_behind_the_last_point_of_a_bit_map_mean_nothing() {
+    let mut sections = writer::numbers(&[Some(3), Some(4), None, None, None, None, None, None, None, None, None, None]);
+    *sections[1].last_mut().unwrap() |= 0x0f;
+    let values = read(&open(packed(&sections)), "t", 0);
+    assert_eq!(values[..2], [3.0, 4.0]);
+    assert!(values[2..].iter().all(|v| v.is_nan()));
+    // No value at all, and too few bits.
+    let values = read(&open(packed(&writer::numbers(&[None; 12]))), "t", 0);
+    assert!(values.iter().all(|v| v.is_nan()));
+    let mut short = writer::numbers(&[Some(1); 12]);
+    short[1] = writer::section(6, &[0, 0xff]);
+    let source = open(packed(&short));
+    let error = source.read(0, &source.variables()[0].whole(0), &mut [0.0; 12]).unwrap_err().to_string();
+    assert!(error.contains("the message at byte 0 is broken: bit map of 1 bytes for 12 points"), "{error}");
+}
+
+#[test]
 fn unknown_packings_and_bit_maps_are_refused_by_name() {
     let section5 = |template: u8| {
         let mut section = writer::simple(12, 0.0, 0, 0, 16);

@@ -44,6 +44,12 @@ fn hybrid_levels_come_with_their_coefficients() {
     assert_eq!(hybrid.numbers, [1, 3]);
     assert_eq!(hybrid.half_levels, Some(vec![(0.0, 0.0), (20.0, 0.25), (30.5, 0.5), (0.0, 1.0)]));
     assert_eq!(read(&source, "so2", 0)[..13].iter().sum::<f32>(), 15.0);
+    // Other coefficients at another level are worth a word.
+    let mut other = coefficients.clone();
+    other[1] = 21.0;
+    let other = Product { level: (105, 0, 2), coefficients: other, ..Product::constituent(8) };
+    let source = joined(&[at(3), field(&other, 2)]);
+    assert_eq!(source.remarks(), ["so2: the coefficients of the model levels differ; the first are used"]);
     // Too short a section for its coefficients is an error.
     let mut broken = at(3);
     let section4 = broken.windows(5).position(|w| w[4] == 4 && w[..3] == [0, 0, 0]).unwrap();
@@ -167,8 +173,12 @@ fn members_are_an_axis_and_a_mean_is_not_one_of_them() {
     assert_eq!([0, 1, 2].map(|m| read(&source, "t", m)[0]), [100.0, 2.0, 10.0]);
     assert_eq!(read(&source, "t_ensemble_mean", 0)[0], 77.0);
     assert_eq!(read(&source, "t_single", 0)[0], 5.0);
+    let over = Product { template: 12, tail: [vec![0, 50], interval(12, 0)].concat(), ..Product::temperature() };
+    let source = open(field(&over, 8));
+    assert_eq!(find(&source, "t_ensemble_mean").1.times_s, [REFERENCE_S + 6.0 * 3600.0]);
+    let source = open(field(&member(1), 8));
     let (i, t) = find(&source, "t");
-    assert!(source.read(i, &t.whole(3), &mut [0.0; 12]).is_err());
+    assert!(source.read(i, &t.whole(1), &mut [0.0; 12]).is_err());
 }
 
 #[test]
@@ -247,8 +257,20 @@ fn kinds_of_levels_are_never_mixed() {
 }
 
 #[test]
+fn a_layer_is_not_a_level() {
+    let mut product = Product::temperature().section();
+    // Octets 29 to 34: the second surface, 300 hPa.
+    product[28..34].copy_from_slice(&[100, 0, 0, 0, 0x75, 0x30]);
+    let mut sections = vec![Grid::SMALL.section(), product];
+    sections.extend(numbers(&[Some(1); 12]));
+    let source = open(message(0, 98, &sections));
+    assert_eq!(names(&source), ["t_pressure_50000_to_pressure_30000"]);
+    assert_eq!(source.variables()[0].levels, Levels::Surface);
+}
+
+#[test]
 fn surface_pressure_is_that_of_the_ground_only() {
-    let pressure = |level, parameter| field(&Product { level, parameter, ..Product::temperature() }, 1);
+    let pressure = |level, parameter| field(&Product { parameter, level, ..Product::temperature() }, 1);
     let source = joined(&[
         pressure((1, 0, 0), (3, 0)),
         pressure((105, 0, 4), (3, 0)),
