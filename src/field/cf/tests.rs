@@ -1,5 +1,7 @@
 //! What files get up to, one store in memory each.
 
+use std::sync::atomic::Ordering;
+
 use proptest::prelude::*;
 
 use super::{
@@ -163,12 +165,27 @@ fn two_dimensional_valid_time_is_flattened_and_the_latest_forecast_wins() {
     assert_eq!(slabs, [0.0, 1.0, 3.0, 4.0, 5.0]);
     assert!(interpret(&store).unwrap().remarks.iter().any(|r| r.contains("shortest lead")));
     // Without the array, reference time and period add up to the same.
-    let mut without = store.clone();
+    let mut without = forecasts();
     let at = without.arrays.iter().position(|a| a.name == "valid_time").unwrap();
     without.arrays.remove(at);
     without.values.remove(at);
     assert_eq!(only(&without).times_s, only(&store).times_s);
     assert_eq!(whole(&without, 0), whole(&store, 0));
+}
+
+#[test]
+fn times_that_follow_each_other_are_read_together() {
+    let reads_of = |store: &MemoryStore| {
+        let found = interpret(store).unwrap();
+        let window = found.variables[0].whole(0);
+        let before = store.reads.load(Ordering::Relaxed);
+        read(store, &found.layouts[0], &window, &mut vec![0.0; window.len()]).unwrap();
+        store.reads.load(Ordering::Relaxed) - before
+    };
+    let store = MemoryStore::default().axis("time", &[0.0, 1.0, 2.0, 3.0], HOURS);
+    assert_eq!(reads_of(&with(store, &[("time", 4)])), 1);
+    // Two steps of the first forecast, all three of the second.
+    assert_eq!(reads_of(&forecasts()), 2);
 }
 
 #[test]
