@@ -284,3 +284,40 @@ pub fn open(path: &Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
         None => Err(FieldError::Unknown { path: path.to_owned(), found: lookalike::describe(&first).to_owned() }),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str, bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        open(&path).map(|sources| sources.len()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_field_is_named() {
+        for (name, bytes, expected) in [
+            ("empty.nc", &b""[..], "empty.nc: not a field: an empty file"),
+            ("page.nc", b"<!DOCTYPE html>", "a web page"),
+            ("old.grib", b"GRIB\0\0\x10\x01", "GRIB edition 1"),
+            ("flights.csv", b"flight_id,time,longitude\n", "a table in text"),
+            ("field.nc.gz", b"\x1f\x8b\x08\0\0\0", "gunzip"),
+            ("random.nc", b"\x93\xa1\x00\x17\xfe\xff\x01", "no known format; expected NetCDF"),
+        ] {
+            let message = refusal(name, bytes);
+            assert!(message.contains(expected), "{message}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let message = open(folder.path()).map(|sources| sources.len()).unwrap_err().to_string();
+        assert!(message.contains("not a field: a folder"), "{message}");
+        assert!(matches!(open(Path::new("no such file")), Err(FieldError::Io { .. })));
+    }
+
+    #[test]
+    fn a_file_is_what_its_first_bytes_say_whatever_its_name() {
+        let message = refusal("flights.csv", b"\x89HDF\r\n\x1a\n and then nothing");
+        assert!(message.contains("flights.csv: ") && !message.contains("not a field"), "{message}");
+    }
+}

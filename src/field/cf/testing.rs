@@ -1,14 +1,20 @@
 //! A store in memory, for tests.
 
-use std::{ops::Range, path::Path};
+use std::{
+    ops::Range,
+    path::Path,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 
 use super::{ArrayStore, Attribute, FieldError, RawArray, Values, unpack::each_type};
 
 /// Arrays with their values.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Default)]
 pub(crate) struct MemoryStore {
     pub arrays: Vec<RawArray>,
     pub values: Vec<Values>,
+    /// How many boxes were read.
+    pub reads: AtomicUsize,
 }
 
 /// An attribute as tests write it.
@@ -73,6 +79,7 @@ impl ArrayStore for MemoryStore {
     }
 
     fn read_box(&self, array: usize, ranges: &[Range<usize>]) -> Result<Values, FieldError> {
+        self.reads.fetch_add(1, Ordering::Relaxed);
         let shape = &self.arrays[array].shape;
         assert_eq!(ranges.len(), shape.len());
         let mut offsets = vec![0];

@@ -1,5 +1,7 @@
 //! What files get up to, one store in memory each.
 
+use std::sync::atomic::Ordering;
+
 use proptest::prelude::*;
 
 use super::{
@@ -108,7 +110,7 @@ fn surface_pressure_on_model_level_one_and_two_metres_above_ground_are_surface_f
 fn scalar_coordinates_place_a_field() {
     let store = MemoryStore::default()
         .horizontal(2, 3)
-        .array("time", &[], Values::I64(vec![NOON_S as i64]), &[("units", text("seconds since 1970-01-01"))])
+        .array("time", &[], Values::I64(vec![1_577_880_000]), &[("units", text("seconds since 1970-01-01"))])
         .array("isobaricInhPa", &[], Values::F64(vec![500.0]), &[("units", text("hPa"))])
         .array(
             "t",
@@ -163,12 +165,27 @@ fn two_dimensional_valid_time_is_flattened_and_the_latest_forecast_wins() {
     assert_eq!(slabs, [0.0, 1.0, 3.0, 4.0, 5.0]);
     assert!(interpret(&store).unwrap().remarks.iter().any(|r| r.contains("shortest lead")));
     // Without the array, reference time and period add up to the same.
-    let mut without = store.clone();
+    let mut without = forecasts();
     let at = without.arrays.iter().position(|a| a.name == "valid_time").unwrap();
     without.arrays.remove(at);
     without.values.remove(at);
     assert_eq!(only(&without).times_s, only(&store).times_s);
     assert_eq!(whole(&without, 0), whole(&store, 0));
+}
+
+#[test]
+fn times_that_follow_each_other_are_read_together() {
+    let reads_of = |store: &MemoryStore| {
+        let found = interpret(store).unwrap();
+        let window = found.variables[0].whole(0);
+        let before = store.reads.load(Ordering::Relaxed);
+        read(store, &found.layouts[0], &window, &mut vec![0.0; window.len()]).unwrap();
+        store.reads.load(Ordering::Relaxed) - before
+    };
+    let store = MemoryStore::default().axis("time", &[0.0, 1.0, 2.0, 3.0], HOURS);
+    assert_eq!(reads_of(&with(store, &[("time", 4)])), 1);
+    // Two steps of the first forecast, all three of the second.
+    assert_eq!(reads_of(&forecasts()), 2);
 }
 
 #[test]
@@ -417,7 +434,7 @@ proptest! {
                         let place =
                             [there(0, window.member), there(1, t), there(2, k), there(3, j), there(4, i)];
                         let expected = f32::from(cell(place)) * 0.25 - 3.0;
-                        prop_assert_eq!(*values.next().unwrap(), expected);
+                        prop_assert_eq!(values.next().unwrap().to_bits(), expected.to_bits());
                     }
                 }
             }

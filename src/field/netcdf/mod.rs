@@ -185,6 +185,6 @@ fn default_fill(dtype: &NcType) -> Option<f64> {
 }
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

@@ -130,7 +130,7 @@ impl Writer<'_> {
             Attribute::Numbers(numbers) => {
                 out.extend(NC_DOUBLE.to_be_bytes());
                 self.count(out, numbers.len());
-                numbers.iter().for_each(|n| out.extend(n.to_be_bytes()));
+                out.extend(numbers.iter().flat_map(|n| n.to_be_bytes()));
             }
         }
         out.resize(padded(out.len()), 0);
