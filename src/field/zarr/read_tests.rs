@@ -106,6 +106,8 @@ fn chunks_that_were_never_written_are_told_of() {
         let told: Vec<&String> = source.remarks().iter().filter(|r| r.contains("chunks were not written")).collect();
         assert_eq!(told.len(), 1, "{:?}", source.remarks());
         assert!(told[0].starts_with(count), "{}", told[0]);
+        let zeros = source.remarks().iter().any(|r| r.starts_with("odd: its fill value is 0"));
+        assert_eq!(zeros, version == 2, "{:?}", source.remarks());
     }
 }
 
