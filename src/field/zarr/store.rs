@@ -78,6 +78,9 @@ impl ZarrStore {
             return Err(FieldError::corrupt(&node.path, format!("array {name} of shape {:?}", chunked.shape())));
         };
         remark_missing_chunks(name, &dir, &chunked, remarks);
+        if node.metadata["zarr_format"] == 2 && node.metadata["fill_value"].as_f64() == Some(0.0) && !is_axis {
+            remarks.push(format!("{name}: its fill value is 0, so zeros are read as missing, as xarray reads them"));
+        }
         let raw = RawArray {
             name: name.to_owned(),
             dims,
