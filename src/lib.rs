@@ -1,9 +1,11 @@
 //! skydose computes what aircraft fly through.
 
 pub mod atmosphere;
+pub mod compute;
 pub mod contaminant;
 pub mod exposure;
 pub mod field;
+pub mod grid;
 pub mod time;
 pub mod trajectory;
 pub mod units;

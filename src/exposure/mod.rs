@@ -1,5 +1,9 @@
 //! What is asked of a flight's path, and what is answered.
 
+pub mod flow;
+pub mod program;
+
+
 use std::sync::Arc;
 
 use crate::trajectory::phase::Phase;

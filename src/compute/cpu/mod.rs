@@ -1,0 +1,75 @@
+//! The CPU backend: it defines the right answer.
+//!
+//! Flights are independent and each is walked in the order of time, so the
+//! figures do not depend on the number of threads or on how the field's times
+//! were cut into windows. Lanes lie side by side in vector registers; the
+//! kernel is compiled for several instruction sets and chosen at run time, and
+//! all of them give the same bytes, because products and sums are fused
+//! everywhere alike.
+
+mod gather;
+mod kernel;
+mod locate;
+pub(crate) mod path;
+mod reduce;
+mod vector;
+
+use rayon::prelude::*;
+
+use self::{
+    gather::Slabs,
+    kernel::{Instructions, Shared},
+    path::{Labelled, Steps},
+};
+use super::{Backend, Batch, Window};
+use crate::{exposure::program::Program, field::slab::padded};
+
+/// All flights on the current rayon pool.
+#[derive(Debug, Clone, Copy)]
+pub struct Cpu {
+    instructions: Instructions,
+}
+
+impl Default for Cpu {
+    fn default() -> Self {
+        Self::new()
+    }
+}
+
+impl Cpu {
+    /// For the machine at hand.
+    #[must_use]
+    pub fn new() -> Self {
+        Self { instructions: Instructions::detect() }
+    }
+}
+
+impl Backend for Cpu {
+    fn name(&self) -> String {
+        format!("cpu ({}, {} threads)", self.instructions.name(), rayon::current_num_threads())
+    }
+
+    fn advance(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
+        let run = match padded(program.channels()) {
+            Some(1) => kernel::run::<1>,
+            Some(2) => kernel::run::<2>,
+            Some(4) => kernel::run::<4>,
+            Some(8) => kernel::run::<8>,
+            _ => kernel::run::<16>,
+        };
+        let shared = Shared {
+            instructions: self.instructions,
+            program,
+            window,
+            slabs: Slabs::of(window),
+            steps: Steps::new(program.integration, window.grid, window.times_s),
+            has_missing: window.slabs.iter().any(|slab| slab.has_missing()),
+        };
+        let (fleet, phases) = (batch.fleet, batch.phases);
+        batch.states.par_iter_mut().enumerate().with_min_len(8).for_each(|(i, state)| {
+            if let Some(flight) = fleet.get(i) {
+                run(&shared, Labelled { flight, phases: &phases[i] }, state);
+            }
+        });
+    }
+}

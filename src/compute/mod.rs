@@ -1,0 +1,67 @@
+//! Programs over fields and flights: the engine and its backends.
+//!
+//! | backend | file |
+//! |---|---|
+//! | rayon on the CPU: the definition of the right answer | `cpu/` |
+
+pub mod cpu;
+pub(crate) mod prefetch;
+pub mod rolling;
+pub mod state;
+
+use std::sync::Arc;
+
+use crate::{
+    exposure::program::Program,
+    field::slab::Slab,
+    grid::Grid,
+    trajectory::{Fleet, phase::Phase},
+};
+
+use state::FlightState;
+
+/// A window of a field's times in memory.
+pub struct Window<'a> {
+    /// The axes.
+    pub grid: &'a Grid,
+    /// All times of the field \[s since 1970\], ascending.
+    pub times_s: &'a [f64],
+    /// `slabs[0]` is `times_s[first]`.
+    pub first: usize,
+    /// Consecutive times.
+    pub slabs: &'a [Arc<Slab>],
+}
+
+/// Flights, their phases and how far each has come.
+pub struct Batch<'a> {
+    /// The flights.
+    pub fleet: &'a Fleet,
+    /// A label a waypoint of the fleet, in its order: of the segment that
+    /// starts there.
+    pub phases: &'a [Vec<Phase>],
+    /// As many as flights.
+    pub states: &'a mut [FlightState],
+}
+
+/// Something that runs a program.
+pub trait Backend: Send + Sync {
+    /// What it calls itself, with the device.
+    fn name(&self) -> String;
+
+    /// Takes every flight's samples that lie in `window`, after those of the
+    /// windows before it: windows come in the order of time, overlap by one
+    /// slab, and a flight's figures do not depend on how the times were cut.
+    fn advance(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>);
+}
+
+impl Window<'_> {
+    /// Up to which instant this window takes samples: the last window takes
+    /// those at its end and after it too, where there is no field.
+    pub(crate) fn end_s(&self) -> f64 {
+        if self.is_last() { f64::INFINITY } else { self.times_s[self.first + self.slabs.len() - 1] }
+    }
+
+    fn is_last(&self) -> bool {
+        self.first + self.slabs.len() >= self.times_s.len()
+    }
+}

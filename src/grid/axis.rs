@@ -1,0 +1,367 @@
+//! Axes: regular, irregular, and around the globe.
+
+use std::ops::Range;
+
+/// Coordinates that differ from evenly spaced ones by less than this part of
+/// their step are evenly spaced: files store them as `float32`.
+const EVEN: f64 = 5e-4;
+
+/// An ascending axis.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Axis {
+    values: Vec<f64>,
+    /// `(first, 1 / step)` where the axis is evenly spaced; `first` is that of
+    /// the axis this one was cut from, so that a cut changes no weight.
+    even: Option<(f64, f64)>,
+    /// Nodes before the first that were cut off.
+    offset: usize,
+}
+
+/// Longitudes, ascending and spanning less than a turn.
+#[derive(Debug, Clone, PartialEq)]
+pub struct LongitudeAxis {
+    axis: Axis,
+    global: bool,
+    /// The columns in memory: nodes `start`, `start + 1`, … around the circle.
+    start: usize,
+    columns: usize,
+}
+
+/// Between which nodes a coordinate lies: node `index`, and the part `weight`
+/// of the way to the next.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Bracket {
+    /// Of the node at or below.
+    pub index: usize,
+    /// 0 ≤ weight ≤ 1.
+    pub weight: f64,
+}
+
+/// Why values are not an axis.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum AxisError {
+    /// No value.
+    #[error("the {0} axis is empty")]
+    Empty(&'static str),
+    /// Not finite, or not ascending once sorted.
+    #[error("the {axis} axis has {value} at {index}, expected {expected}")]
+    Value {
+        /// Name of the axis.
+        axis: &'static str,
+        /// Where.
+        index: usize,
+        /// What.
+        value: f64,
+        /// What it should be.
+        expected: &'static str,
+    },
+}
+
+impl Axis {
+    /// An axis of strictly ascending values.
+    ///
+    /// # Errors
+    /// Empty, not finite or not strictly ascending.
+    pub fn new(name: &'static str, values: Vec<f64>) -> Result<Self, AxisError> {
+        let (Some(&first), Some(&last)) = (values.first(), values.last()) else {
+            return Err(AxisError::Empty(name));
+        };
+        if let Some(index) = values.iter().position(|v| !v.is_finite()) {
+            return Err(AxisError::Value { axis: name, index, value: values[index], expected: "a finite value" });
+        }
+        if let Some(index) = values.windows(2).position(|w| w[1] <= w[0]) {
+            let value = values[index + 1];
+            return Err(AxisError::Value { axis: name, index: index + 1, value, expected: "a value above the one before" });
+        }
+        let step = (last - first) / (values.len() as f64 - 1.0);
+        let is_even = values.len() > 1
+            && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= EVEN * step);
+        Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0 })
+    }
+
+    /// The coordinates.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        &self.values
+    }
+
+    /// Number of nodes.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.values.len()
+    }
+
+    /// Never true.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.values.is_empty()
+    }
+
+    /// First and last coordinate.
+    #[must_use]
+    pub fn range(&self) -> (f64, f64) {
+        (self.values[0], self.values[self.values.len() - 1])
+    }
+
+    /// The nodes `range` alone; points between them are located as before, to
+    /// the last bit.
+    ///
+    /// # Panics
+    /// When `range` is empty or reaches beyond the axis.
+    #[must_use]
+    pub fn cut(&self, range: Range<usize>) -> Self {
+        assert!(!range.is_empty(), "an axis has a node");
+        Self { values: self.values[range.clone()].to_vec(), even: self.even, offset: self.offset + range.start }
+    }
+
+    /// The nodes of the cells that `low..=high` touches, as a range; `None`
+    /// where the axis and the interval do not meet.
+    #[must_use]
+    pub fn touched(&self, low: f64, high: f64) -> Option<Range<usize>> {
+        let (first, last) = self.range();
+        if high < first || low > last || low.is_nan() || high.is_nan() {
+            return None;
+        }
+        // One node more on either side: a coordinate within rounding of a
+        // node may be located in either cell.
+        let start = self.values.partition_point(|&v| v <= low).saturating_sub(2);
+        let end = (self.values.partition_point(|&v| v < high) + 2).min(self.len());
+        Some(start..end)
+    }
+
+    /// The smallest distance between two nodes; infinite for a single node.
+    #[must_use]
+    pub fn finest_step(&self) -> f64 {
+        self.values.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min)
+    }
+
+    /// Where `x` lies, `None` outside the axis or where `x` is not a number.
+    #[must_use]
+    pub fn locate(&self, x: f64) -> Option<Bracket> {
+        self.locate_from(x, &mut 0)
+    }
+
+    /// As [`Axis::locate`]; looks first around `hint`, the last answer.
+    #[must_use]
+    #[inline(always)]
+    pub fn locate_from(&self, x: f64, hint: &mut usize) -> Option<Bracket> {
+        let last = self.values.len() - 1;
+        if !(x >= self.values[0] && x <= self.values[last]) {
+            return None;
+        }
+        if last == 0 {
+            return Some(Bracket { index: 0, weight: 0.0 });
+        }
+        if let Some((first, inverse_step)) = self.even {
+            let position = (x - first) * inverse_step;
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "x is within the axis")]
+            let index = (position as usize).clamp(self.offset, self.offset + last - 1);
+            let weight = (position - index as f64).clamp(0.0, 1.0);
+            return Some(Bracket { index: index - self.offset, weight });
+        }
+        let index = walk(&self.values, x, *hint);
+        *hint = index;
+        let (low, high) = (self.values[index], self.values[index + 1]);
+        Some(Bracket { index, weight: (x - low) / (high - low) })
+    }
+}
+
+/// The cell of ascending `values` that holds `x`, from a guess near it.
+#[inline(always)]
+pub(crate) fn walk(values: &[f64], x: f64, hint: usize) -> usize {
+    let mut index = hint.min(values.len() - 2);
+    while index > 0 && x < values[index] {
+        index -= 1;
+    }
+    while index + 2 < values.len() && x >= values[index + 1] {
+        index += 1;
+    }
+    index
+}
+
+impl LongitudeAxis {
+    /// An axis of strictly ascending longitudes, less than a turn in all.
+    ///
+    /// It is global when the gap that closes the circle is no wider than the
+    /// widest step between its nodes (and a little).
+    ///
+    /// # Errors
+    /// As [`Axis::new`], and for more than a turn.
+    pub fn new(values: Vec<f64>) -> Result<Self, AxisError> {
+        let axis = Axis::new("longitude", values)?;
+        let (first, last) = axis.range();
+        if last - first >= 360.0 - 1e-9 {
+            return Err(AxisError::Value {
+                axis: "longitude",
+                index: axis.len() - 1,
+                value: last,
+                expected: "less than a turn from the first",
+            });
+        }
+        let columns = axis.len();
+        let widest = axis.values.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
+        let global = axis.len() > 1 && 360.0 - (last - first) <= widest * (1.0 + 2.0 * EVEN);
+        Ok(Self { axis, global, start: 0, columns: columns + usize::from(global) })
+    }
+
+    /// The same axis with `columns` nodes from node `start` in memory, across
+    /// the seam where it is global.
+    ///
+    /// # Panics
+    /// Where a regional axis has not that many.
+    #[must_use]
+    pub fn cut(&self, start: usize, columns: usize) -> Self {
+        let most = self.len() + usize::from(self.global);
+        assert!(columns >= 1 && columns <= most && (self.global || start + columns <= most), "columns exist");
+        Self { start, columns, ..self.clone() }
+    }
+
+    /// Columns in memory. A global axis that is whole repeats its first column
+    /// behind its last, so that no cell crosses the seam.
+    #[must_use]
+    pub fn columns(&self) -> usize {
+        self.columns
+    }
+
+    /// The node in column `column`.
+    #[must_use]
+    pub fn node(&self, column: usize) -> usize {
+        (self.start + column) % self.len()
+    }
+
+    /// The coordinates.
+    #[must_use]
+    pub fn values(&self) -> &[f64] {
+        self.axis.values()
+    }
+
+    /// Number of nodes, the seam's repeated one not counted.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.axis.len()
+    }
+
+    /// Never true.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.axis.is_empty()
+    }
+
+    /// Whether the axis goes all the way round.
+    #[must_use]
+    pub fn is_global(&self) -> bool {
+        self.global
+    }
+
+    /// As [`Axis::finest_step`].
+    #[must_use]
+    pub fn finest_step(&self) -> f64 {
+        self.axis.finest_step()
+    }
+
+    /// Between which nodes a longitude lies, any turn of the circle; index
+    /// `len() − 1` on a global axis is the cell across the seam.
+    #[must_use]
+    #[inline(always)]
+    pub fn locate_from(&self, longitude_deg: f64, hint: &mut usize) -> Option<Bracket> {
+        let (first, last) = self.axis.range();
+        let mut x = longitude_deg - first;
+        if !(0.0..360.0).contains(&x) {
+            x = x.rem_euclid(360.0);
+        }
+        x += first;
+        if x > last {
+            if self.global {
+                let seam = first + 360.0 - last;
+                return Some(Bracket { index: self.len() - 1, weight: ((x - last) / seam).min(1.0) });
+            }
+            if x - 360.0 >= first - 1e-9 {
+                // A hair below the first node turned into a full circle above.
+                x = first;
+            }
+        }
+        self.axis.locate_from(x, hint)
+    }
+
+    /// As [`LongitudeAxis::locate_from`], with the index of the column in
+    /// memory; `None` where it is not in memory.
+    #[must_use]
+    #[inline(always)]
+    pub fn column_from(&self, longitude_deg: f64, hint: &mut usize) -> Option<Bracket> {
+        let Bracket { index, weight } = self.locate_from(longitude_deg, hint)?;
+        let column = if index >= self.start { index - self.start } else { index + self.len() - self.start };
+        (column + 1 < self.columns || self.columns == 1).then_some(Bracket { index: column, weight })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn even_and_uneven_axes_locate_alike() {
+        let even = Axis::new("latitude", (0..241).map(|i| -90.0 + 0.75 * f64::from(i)).collect()).unwrap();
+        assert!(even.even.is_some());
+        let uneven = Axis { even: None, ..even.clone() };
+        for x in [-90.0, -89.999, -0.75, 0.0, 0.1, 12.3, 89.25, 89.9, 90.0] {
+            let (a, b) = (even.locate(x).unwrap(), uneven.locate(x).unwrap());
+            assert!((a.index as f64 + a.weight - b.index as f64 - b.weight).abs() < 1e-10, "{x}: {a:?} {b:?}");
+        }
+        for x in [-90.1, 90.000_1, f64::NAN, f64::INFINITY] {
+            assert_eq!(even.locate(x), None);
+            assert_eq!(uneven.locate(x), None);
+        }
+    }
+
+    #[test]
+    fn a_global_axis_closes_at_the_seam_and_a_regional_one_does_not() {
+        let global = LongitudeAxis::new((0..480).map(|i| 0.75 * f64::from(i)).collect()).unwrap();
+        assert!(global.is_global());
+        let b = global.locate_from(-0.375, &mut 0).unwrap();
+        assert_eq!((b.index, b.weight), (479, 0.5));
+        assert_eq!(global.locate_from(359.625, &mut 0), Some(b));
+        assert_eq!(global.locate_from(-180.0, &mut 0).unwrap().index, 240);
+        let region = LongitudeAxis::new(vec![-20.0, -10.0, 0.0, 10.0, 20.0]).unwrap();
+        assert!(!region.is_global());
+        assert_eq!(region.locate_from(355.0, &mut 0).unwrap(), Bracket { index: 1, weight: 0.5 });
+        assert_eq!(region.locate_from(21.0, &mut 0), None);
+        assert_eq!(region.locate_from(-20.0, &mut 0).unwrap().index, 0);
+    }
+
+    #[test]
+    fn a_cut_axis_locates_to_the_last_bit() {
+        let whole = Axis::new("latitude", (0..451).map(|i| -90.0 + 0.4 * f64::from(i)).collect()).unwrap();
+        let cut = whole.cut(100..200);
+        for i in 0..500 {
+            let x = -49.9 + 0.0789 * f64::from(i);
+            let (a, b) = (whole.locate(x).unwrap(), cut.locate(x).unwrap());
+            assert_eq!((a.index, a.weight.to_bits()), (b.index + 100, b.weight.to_bits()));
+        }
+        assert_eq!(cut.locate(-50.1), None);
+        assert_eq!(whole.touched(-50.0, -49.0), Some(99..105));
+        assert_eq!(whole.touched(91.0, 92.0), None);
+    }
+
+    #[test]
+    fn columns_may_lie_across_the_seam() {
+        let whole = LongitudeAxis::new((0..36).map(|i| -180.0 + 10.0 * f64::from(i)).collect()).unwrap();
+        assert_eq!(whole.columns(), 37);
+        let cut = whole.cut(34, 4);
+        assert_eq!((0..4).map(|c| cut.node(c)).collect::<Vec<_>>(), [34, 35, 0, 1]);
+        let find = |x| cut.column_from(x, &mut 0).map(|b| b.index as f64 + b.weight);
+        assert_eq!(find(165.0), Some(0.5));
+        assert_eq!(find(-180.0), Some(2.0));
+        assert_eq!(find(-172.5), Some(2.75));
+        assert_eq!(find(-165.0), None);
+        assert_eq!(find(155.0), None);
+    }
+
+    #[test]
+    fn faulty_axes_are_refused_with_the_place() {
+        let fault = |values| Axis::new("level", values).unwrap_err().to_string();
+        assert_eq!(fault(vec![]), "the level axis is empty");
+        assert_eq!(fault(vec![1.0, 1.0]), "the level axis has 1 at 1, expected a value above the one before");
+        assert_eq!(fault(vec![1.0, f64::NAN]), "the level axis has NaN at 1, expected a finite value");
+        assert!(LongitudeAxis::new(vec![0.0, 180.0, 360.0]).is_err());
+    }
+}
