@@ -3,7 +3,6 @@
 pub mod flow;
 pub mod program;
 
-
 use std::sync::Arc;
 
 use crate::trajectory::phase::Phase;
