@@ -4,7 +4,6 @@ pub mod flow;
 pub mod program;
 pub mod request;
 
-
 use std::sync::Arc;
 
 use crate::trajectory::phase::Phase;

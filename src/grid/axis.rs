@@ -71,7 +71,12 @@ impl Axis {
         }
         if let Some(index) = values.windows(2).position(|w| w[1] <= w[0]) {
             let value = values[index + 1];
-            return Err(AxisError::Value { axis: name, index: index + 1, value, expected: "a value above the one before" });
+            return Err(AxisError::Value {
+                axis: name,
+                index: index + 1,
+                value,
+                expected: "a value above the one before",
+            });
         }
         let step = (last - first) / (values.len() as f64 - 1.0);
         let is_even = values.len() > 1

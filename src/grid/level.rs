@@ -96,9 +96,7 @@ impl LevelAxis {
     #[inline(always)]
     pub fn locate_from(&self, pressure_pa: f64, surface_pa: f64, hint: &mut usize) -> Option<Bracket> {
         match self {
-            Self::Levels { axis, log } => {
-                axis.locate_from(if *log { pressure_pa.ln() } else { pressure_pa }, hint)
-            }
+            Self::Levels { axis, log } => axis.locate_from(if *log { pressure_pa.ln() } else { pressure_pa }, hint),
             Self::Layers { edges_pa } => {
                 let last = edges_pa.len() - 1;
                 if !(pressure_pa >= edges_pa[0] && pressure_pa <= edges_pa[last]) {

@@ -313,12 +313,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     #[inline(always)]
     fn add_rare(&mut self, has_thresholds_met: bool, steps: Range<usize>) {
         if has_thresholds_met {
-            self.samples.add_time_above(
-                &self.unpacked.alert,
-                self.unpacked.program,
-                steps.clone(),
-                &mut self.totals,
-            );
+            self.samples.add_time_above(&self.unpacked.alert, self.unpacked.program, steps.clone(), &mut self.totals);
         }
         if let Some(flow) = &self.unpacked.program.engine_flow {
             let phase = Phase::PARTS[usize::from(self.phase)];

@@ -47,12 +47,8 @@ impl<'a> Locator<'a> {
     ) {
         let mut last = (u32::MAX, u32::MAX);
         for i in 0..points.len {
-            let found = self.cell(
-                points.time_s[i],
-                points.longitude_deg[i],
-                points.latitude_deg[i],
-                points.pressure_pa[i],
-            );
+            let found =
+                self.cell(points.time_s[i], points.longitude_deg[i], points.latitude_deg[i], points.pressure_pa[i]);
             inside[i] = found.is_some();
             if let Some(cell) = found {
                 if (cell.point, cell.slab) != last {

@@ -137,7 +137,9 @@ impl Points {
         while self.len < BLOCK && cursor.waypoint < flight.len() {
             let waypoint = cursor.waypoint;
             let parts = if waypoint == 0 { 1 } else { steps.count(flight, waypoint) };
-            let crosses = |instant: f64| waypoint > 0 && flight.time_s[waypoint - 1] < instant && instant < flight.time_s[waypoint];
+            let crosses = |instant: f64| {
+                waypoint > 0 && flight.time_s[waypoint - 1] < instant && instant < flight.time_s[waypoint]
+            };
             let phase = part(path.phases[waypoint.saturating_sub(1)]);
             if parts == 1 && !crosses(steps.range_s.0) && !crosses(steps.range_s.1) {
                 if flight.time_s[waypoint] >= end_s {
@@ -231,9 +233,9 @@ impl Segment {
     pub(crate) fn at(&self, time_s: f64) -> (f64, f64, f64) {
         let f = (time_s - self.time_s.0) / (self.time_s.1 - self.time_s.0);
         let (longitude, latitude) = self.circle.at(f);
-        let pressure = self.altitude_m.map_or(self.pressure_pa, |(h0, h1)| {
-            isa_pressure(Altitude::from_metres(h0 + f * (h1 - h0))).pascal()
-        });
+        let pressure = self
+            .altitude_m
+            .map_or(self.pressure_pa, |(h0, h1)| isa_pressure(Altitude::from_metres(h0 + f * (h1 - h0))).pascal());
         (longitude, latitude, pressure)
     }
 }

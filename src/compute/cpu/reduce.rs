@@ -74,7 +74,12 @@ impl<const S: usize> Running<S> {
     /// Dosage and peak over steps of one phase. `MISSING`: a sample inside the
     /// field may lack the value of a lane; otherwise it has them all.
     #[inline(always)]
-    pub(super) fn add<const MISSING: bool>(&mut self, samples: &Samples<S>, steps: Range<usize>, partial_s: &mut [f64]) {
+    pub(super) fn add<const MISSING: bool>(
+        &mut self,
+        samples: &Samples<S>,
+        steps: Range<usize>,
+        partial_s: &mut [f64],
+    ) {
         let mut running = *self;
         for i in steps {
             let (before, after) = (&samples.values[i - 1], &samples.values[i]);

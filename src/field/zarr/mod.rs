@@ -33,7 +33,7 @@ use std::{ops::Range, path::Path};
 
 use self::store::ZarrStore;
 use super::{
-    FieldError, FieldSource, Format, Variable, Window,
+    FieldError, FieldSource, Variable, Window,
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
 };
 
