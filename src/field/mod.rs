@@ -259,7 +259,7 @@ pub struct Format {
 pub const SOURCES: &[Format] = &[
     Format { name: "NetCDF", recognises: netcdf::recognises, open: netcdf::open, open_bytes: Some(netcdf::from_bytes) },
     Format { name: "GRIB2", recognises: grib::recognises, open: grib::open, open_bytes: Some(grib::from_bytes) },
-    zarr::FORMAT,
+    Format { name: "Zarr", recognises: zarr::recognises, open: zarr::open, open_bytes: None },
     Format { name: "zip", recognises: archive::recognises, open: archive::open, open_bytes: None },
 ];
 

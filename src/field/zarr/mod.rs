@@ -37,9 +37,6 @@ use super::{
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
 };
 
-/// How this format is recognised and opened.
-pub const FORMAT: Format = Format { name: "Zarr", recognises, open, open_bytes: None };
-
 /// Dimensions of arrays that need no interpretation, slowest first.
 const CANONICAL: [&str; 5] = ["member", "time", "level", "latitude", "longitude"];
 

@@ -1,0 +1,69 @@
+//! The command line: one file a subcommand.
+
+mod args;
+mod compute;
+mod inspect;
+mod prepare;
+mod sample;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// What aircraft fly through: exposures of flights to dust, ash and gases.
+#[derive(Debug, Parser)]
+#[command(name = "skydose", version, about, max_term_width = 100)]
+pub struct Cli {
+    /// Say more: where the time went (-v), what the files had to tell (-vv).
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub verbose: u8,
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// A subcommand.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Compute exposures of flights in fields.
+    Compute(compute::Compute),
+    /// Write every waypoint with the field's values at it.
+    Sample(sample::Sample),
+    /// Say what is in field and flights files, and what is wrong with them.
+    Inspect(inspect::Inspect),
+    /// Write fields in the form that loads fastest.
+    Prepare(prepare::Prepare),
+}
+
+/// How a command ended, when it ended well.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// Everything was answered.
+    Whole,
+    /// Some flights were rejected, and are named.
+    Rejects,
+}
+
+impl Cli {
+    /// Runs the command.
+    ///
+    /// # Errors
+    /// A fault of the call: its options or its files.
+    pub fn run(self) -> anyhow::Result<Ending> {
+        match self.command {
+            Command::Compute(compute) => compute.run(self.verbose),
+            Command::Sample(sample) => sample.run(self.verbose),
+            Command::Inspect(inspect) => inspect.run(),
+            Command::Prepare(prepare) => prepare.run(self.verbose),
+        }
+    }
+}
+
+impl From<Ending> for ExitCode {
+    fn from(ending: Ending) -> Self {
+        Self::from(match ending {
+            Ending::Whole => 0,
+            Ending::Rejects => 3,
+        })
+    }
+}
