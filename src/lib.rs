@@ -1,6 +1,7 @@
 //! skydose computes what aircraft fly through.
 
 pub mod atmosphere;
+pub mod cli;
 pub mod compute;
 pub mod contaminant;
 pub mod exposure;

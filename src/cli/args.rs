@@ -203,7 +203,8 @@ mod tests {
 
     #[test]
     fn sizes_are_read_as_people_write_them() {
-        for (text, expected) in [("2GB", 2_000_000_000), ("512MiB", 536_870_912), ("1.5 g", 1_500_000_000), ("77", 77)] {
+        for (text, expected) in [("2GB", 2_000_000_000), ("512MiB", 536_870_912), ("1.5 g", 1_500_000_000), ("77", 77)]
+        {
             assert_eq!(bytes(text), Ok(expected), "{text}");
         }
         for bad in ["", "much", "-1GB", "0", "GB"] {

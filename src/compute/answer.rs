@@ -191,8 +191,7 @@ fn exceedance(program: &Program, lane: usize, totals: Option<&Totals>, is_whole:
     };
     let asked = &program.lanes[lane];
     let peak = |lane: usize| totals.map(|t| t.peak[lane]);
-    let mut all: Vec<_> =
-        asked.thresholds.iter().map(|t| (t.label.clone(), reached(peak(lane), t.value))).collect();
+    let mut all: Vec<_> = asked.thresholds.iter().map(|t| (t.label.clone(), reached(peak(lane), t.value))).collect();
     if let Some((index, ratio)) = ratio_lane(program, lane) {
         all.extend(ratio.thresholds.iter().map(|t| (t.label.clone(), reached(peak(index), t.value))));
     }

@@ -167,7 +167,12 @@ fn box_of(fleet: &Fleet) -> Option<FieldBox> {
     let mut within = FieldBox::around(longitude, latitude, pressure)?;
     // A great circle between two waypoints may reach beyond both: polewards,
     // and across the longitudes between them.
-    let bulge = fleet.iter().flat_map(|f| f.longitude_deg.windows(2)).map(|w| (w[1] - w[0]).abs()).map(|d| d.min(360.0 - d)).fold(0.0, f64::max);
+    let bulge = fleet
+        .iter()
+        .flat_map(|f| f.longitude_deg.windows(2))
+        .map(|w| (w[1] - w[0]).abs())
+        .map(|d| d.min(360.0 - d))
+        .fold(0.0, f64::max);
     if bulge > 2.0 {
         within.latitude_deg = (-90.0, 90.0);
         within.longitude_deg = (-180.0, 360.0);

@@ -60,7 +60,11 @@ impl Limit {
     /// # Errors
     /// Says what was expected.
     pub fn parse(text: &str) -> Result<Self, String> {
-        let fault = || format!("{text:?} is no threshold, expected a number and a unit, such as \"2 mg m-3\", \"0.25 ppmv\" or \"14.4 g s m-3\"");
+        let fault = || {
+            format!(
+                "{text:?} is no threshold, expected a number and a unit, such as \"2 mg m-3\", \"0.25 ppmv\" or \"14.4 g s m-3\""
+            )
+        };
         let text = text.trim();
         let end = text
             .char_indices()
@@ -71,7 +75,10 @@ impl Limit {
         let unit = Unit::parse(unit_text).ok_or_else(fault)?;
         let measures = matches!(
             unit.dimension,
-            Dimension::MassConcentration | Dimension::MassMixingRatio | Dimension::VolumeMixingRatio | Dimension::Dosage
+            Dimension::MassConcentration
+                | Dimension::MassMixingRatio
+                | Dimension::VolumeMixingRatio
+                | Dimension::Dosage
         );
         if !measures || !(value > 0.0 && value.is_finite()) {
             return Err(fault());
@@ -191,8 +198,7 @@ impl Request {
             dosage_limits: Vec::new(),
             rolling_window_s: available.entry.and_then(|e| e.rolling_window_s),
         };
-        let mut ratio =
-            Lane { quantity: Quantity::MixingRatio, rolling_window_s: None, ..concentration.clone() };
+        let mut ratio = Lane { quantity: Quantity::MixingRatio, rolling_window_s: None, ..concentration.clone() };
         for limit in limits {
             let label = limit.label();
             let value = limit.value * limit.unit.factor;
@@ -220,9 +226,10 @@ impl Request {
     }
 
     fn limits(&self, available: &Available) -> Vec<Limit> {
-        let given = self.thresholds.iter().find(|(name, _)| {
-            Entry::find(name).map_or(name.as_str(), |e| e.name) == &*available.name
-        });
+        let given = self
+            .thresholds
+            .iter()
+            .find(|(name, _)| Entry::find(name).map_or(name.as_str(), |e| e.name) == &*available.name);
         if let Some((_, limits)) = given {
             return limits.clone();
         }

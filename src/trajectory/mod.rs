@@ -5,8 +5,30 @@
 //! the globe, pressures are positive. What a file had wrong was repaired or
 //! rejected, and counted, on the way in.
 
+mod assemble;
+mod column;
+mod csv;
+mod dialect;
+mod error;
+mod format;
 pub mod geodesy;
+mod json;
+mod parquet;
 pub mod phase;
+mod points;
+mod read;
+mod repair;
+mod rows;
+mod source;
+mod write;
+
+pub use dialect::AltitudeUnit;
+pub use error::FlightsError;
+pub use points::{PointTable, read_points};
+pub use read::{FileReport, FleetReader, Loaded, ReadOptions, read};
+pub use repair::{Fault, Reject, Repairs};
+pub use rows::Extent;
+pub use write::{write_csv, write_parquet};
 
 use std::ops::Range;
 
@@ -235,3 +257,6 @@ pub fn wrap_longitude(longitude_deg: f64) -> f64 {
         if turned >= 180.0 { -180.0 } else { turned }
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -246,9 +246,10 @@ impl FieldBox {
     #[must_use]
     pub fn around(longitude_deg: &[f64], latitude_deg: &[f64], pressure_pa: &[f64]) -> Option<Self> {
         let range = |values: &[f64]| {
-            values.iter().filter(|v| v.is_finite()).fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| {
-                (low.min(v), high.max(v))
-            })
+            values
+                .iter()
+                .filter(|v| v.is_finite())
+                .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), &v| (low.min(v), high.max(v)))
         };
         let pressure_pa = range(pressure_pa);
         let latitude_deg = range(latitude_deg);

@@ -117,13 +117,14 @@ impl Dataset {
             latitude: Axis::new("latitude", axes.latitudes.clone()).map_err(|e| FieldError::Dataset(e.to_string()))?,
             longitude: LongitudeAxis::new(axes.longitudes.clone()).map_err(|e| FieldError::Dataset(e.to_string()))?,
         };
-        let mut channels: Vec<Channel> =
-            requests.iter().map(|r| Channel { parts: Vec::new(), log: r.log }).collect();
+        let mut channels: Vec<Channel> = requests.iter().map(|r| Channel { parts: Vec::new(), log: r.log }).collect();
         for (channel, places, factor) in &wanted {
             channels[*channel].parts.push(self.part(places, *factor, false, &axes, true));
         }
-        let surface = surface_places
-            .map(|(places, exponentiate)| Channel { parts: vec![self.part(&places, 1.0, exponentiate, &axes, false)], log: false });
+        let surface = surface_places.map(|(places, exponentiate)| Channel {
+            parts: vec![self.part(&places, 1.0, exponentiate, &axes, false)],
+            log: false,
+        });
         let (grid, levels, latitudes) = cut(whole, within);
         Ok(Field { dataset: self, grid, times_s: axes.times_s, channels, surface, levels, latitudes, remarks })
     }
@@ -165,7 +166,8 @@ impl Dataset {
             }
         }
         Err(FieldError::Dataset(
-            "hybrid levels need the surface pressure, and none of the fields has sp or lnsp; add the file that has it".to_owned(),
+            "hybrid levels need the surface pressure, and none of the fields has sp or lnsp; add the file that has it"
+                .to_owned(),
         ))
     }
 
@@ -204,10 +206,8 @@ impl Dataset {
     /// one of its variables is not known would be missing there throughout.
     fn axes(&self, groups: &[&[Place]], timed: &[&[Place]], remarks: &mut Vec<String>) -> Result<Axes, FieldError> {
         let first = self.header(groups[0][0]);
-        let times: Vec<BTreeSet<i64>> = timed
-            .iter()
-            .map(|places| places.iter().flat_map(|&p| self.times_ms(p)).collect())
-            .collect();
+        let times: Vec<BTreeSet<i64>> =
+            timed.iter().map(|places| places.iter().flat_map(|&p| self.times_ms(p)).collect()).collect();
         let levels: Vec<BTreeSet<i64>> = groups
             .iter()
             .map(|places| places.iter().flat_map(|&p| axes::level_keys(&self.header(p).levels)).collect())
@@ -232,7 +232,9 @@ impl Dataset {
         let exact: BTreeMap<i64, f64> = timed
             .iter()
             .flat_map(|places| places.iter())
-            .flat_map(|&p| self.times_ms(p).into_iter().zip(self.header(p).times_s.iter().map(|t| t + self.file.time_offset_s)))
+            .flat_map(|&p| {
+                self.times_ms(p).into_iter().zip(self.header(p).times_s.iter().map(|t| t + self.file.time_offset_s))
+            })
             .collect();
         Ok(Axes {
             times_s: times_ms.iter().map(|ms| exact[ms]).collect(),

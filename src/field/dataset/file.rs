@@ -127,7 +127,9 @@ impl DatasetFile {
             if let Some(unit) = unit
                 && Unit::parse(unit).is_none()
             {
-                return Err(format!("{field} is {unit:?}, expected a unit such as \"kg kg-1\", \"mg m-3\" or \"ppbv\""));
+                return Err(format!(
+                    "{field} is {unit:?}, expected a unit such as \"kg kg-1\", \"mg m-3\" or \"ppbv\""
+                ));
             }
         }
         if let Some(pattern) = &self.levels.in_names {
@@ -159,7 +161,11 @@ impl VariableRule {
 ///
 /// # Errors
 /// Says why the unit is no amount of a contaminant.
-pub(super) fn storage(unit: Unit, entry: Option<&Entry>, rule: Option<&VariableRule>) -> Result<(Dimension, f64), String> {
+pub(super) fn storage(
+    unit: Unit,
+    entry: Option<&Entry>,
+    rule: Option<&VariableRule>,
+) -> Result<(Dimension, f64), String> {
     match unit.dimension {
         Dimension::MassMixingRatio | Dimension::MassConcentration => Ok((unit.dimension, unit.factor)),
         Dimension::VolumeMixingRatio => {

@@ -175,8 +175,7 @@ impl Field<'_> {
         let file_levels: Vec<usize> = levels.clone().filter_map(|k| piece.levels[k]).collect();
         let file_latitudes = &piece.latitudes[self.latitudes.clone()];
         let columns = self.grid.longitude.columns();
-        let file_columns: Vec<usize> =
-            (0..columns).map(|c| piece.longitudes[self.grid.longitude.node(c)]).collect();
+        let file_columns: Vec<usize> = (0..columns).map(|c| piece.longitudes[self.grid.longitude.node(c)]).collect();
         let window = Window {
             member: if header.members.is_empty() { 0 } else { member },
             times: file_time..file_time + 1,

@@ -119,13 +119,21 @@ impl Dataset {
 
     /// Canonical names of all variables with levels, in alphabetical order.
     pub fn variables(&self) -> impl Iterator<Item = &str> {
-        self.names.iter().filter(|(_, places)| self.header(places[0]).levels != Levels::Surface).map(|(n, _)| n.as_str())
+        self.names
+            .iter()
+            .filter(|(_, places)| self.header(places[0]).levels != Levels::Surface)
+            .map(|(n, _)| n.as_str())
     }
 
     /// Names of the ensemble's members; empty where there is no ensemble.
     #[must_use]
     pub fn members(&self) -> &[String] {
-        self.sources.iter().flat_map(|s| s.variables()).map(|v| v.members.as_slice()).find(|m| !m.is_empty()).unwrap_or(&[])
+        self.sources
+            .iter()
+            .flat_map(|s| s.variables())
+            .map(|v| v.members.as_slice())
+            .find(|m| !m.is_empty())
+            .unwrap_or(&[])
     }
 
     /// The contaminants: groups whose parts are all there, and what stands
@@ -138,7 +146,14 @@ impl Dataset {
         let mut in_groups: Vec<&str> = Vec::new();
         for entry in crate::contaminant::CATALOGUE.iter().filter(|e| e.role == Role::Contaminant && e.is_group()) {
             if let Some(available) = self.contaminant(entry.name)? {
-                in_groups.extend(available.parts.iter().map(|(name, _)| name.as_str()).filter_map(|n| Entry::find(n)).map(|e| e.name));
+                in_groups.extend(
+                    available
+                        .parts
+                        .iter()
+                        .map(|(name, _)| name.as_str())
+                        .filter_map(|n| Entry::find(n))
+                        .map(|e| e.name),
+                );
                 found.push(available);
             }
         }
@@ -146,7 +161,9 @@ impl Dataset {
             let known = Entry::find(name);
             let is_asked = self.is_named_in_file(name) || known.is_some_and(|e| e.role == Role::Contaminant);
             let is_part = known.is_some_and(|e| in_groups.contains(&e.name));
-            if is_asked && !is_part && !found.iter().any(|f| &*f.name == name)
+            if is_asked
+                && !is_part
+                && !found.iter().any(|f| &*f.name == name)
                 && let Some(available) = self.contaminant(name)?
             {
                 found.push(available);
@@ -200,7 +217,8 @@ impl Dataset {
     fn storage_of(&self, name: &str, entry: Option<&Entry>) -> Result<(Dimension, f64, bool), FieldError> {
         let header = self.header(self.names[name][0]);
         let rule = self.file.rule(&header.name);
-        let stacked = (self.file.levels.contaminant.as_deref() == Some(name)).then_some(self.file.levels.unit.as_deref());
+        let stacked =
+            (self.file.levels.contaminant.as_deref() == Some(name)).then_some(self.file.levels.unit.as_deref());
         let unit = match (rule.and_then(VariableRule::parsed_unit), stacked.flatten(), header.units.as_deref()) {
             (Some(unit), ..) => unit,
             (None, Some(text), _) | (None, None, Some(text)) if !text.trim().is_empty() => {
@@ -211,9 +229,8 @@ impl Dataset {
                 None => return Err(self.unknown_unit(header, "")),
             },
         };
-        let (dimension, factor) = file::storage(unit, entry, rule).map_err(|what| {
-            FieldError::Dataset(format!("variable {}: {what}", header.name))
-        })?;
+        let (dimension, factor) = file::storage(unit, entry, rule)
+            .map_err(|what| FieldError::Dataset(format!("variable {}: {what}", header.name)))?;
         Ok((dimension, factor, rule.is_some_and(|r| r.interpolation == ValueRule::Log)))
     }
 
@@ -236,13 +253,8 @@ impl Dataset {
         if let Some(places) = self.names.get(canonical).or_else(|| self.names.get(name)) {
             return Some(places.clone());
         }
-        let by_file: Vec<Place> = self
-            .names
-            .values()
-            .flatten()
-            .copied()
-            .filter(|&place| self.header(place).name == name)
-            .collect();
+        let by_file: Vec<Place> =
+            self.names.values().flatten().copied().filter(|&place| self.header(place).name == name).collect();
         (!by_file.is_empty()).then_some(by_file)
     }
 }

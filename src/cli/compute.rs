@@ -1,0 +1,333 @@
+//! `skydose compute`: exposures of flights in fields.
+
+use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+
+use anyhow::{Context as _, bail};
+use clap::{Args, ValueEnum};
+use rayon::prelude::*;
+
+use super::{Ending, args};
+use crate::{
+    compute::{
+        Backend,
+        answer::Answers,
+        cpu::Cpu,
+        run::{Flights, Run, Spent},
+    },
+    exposure::{
+        Exposure,
+        flow::EngineFlow,
+        program::Integration,
+        request::{Limit, Pass, Request},
+    },
+    field::dataset::Dataset,
+    grid::VerticalRule,
+    job::outcome::{self, Metadata, OutcomeWriter, rejects},
+    trajectory::{AltitudeUnit, Fleet, FleetReader, Loaded, ReadOptions, Repairs, phase},
+};
+
+/// Bytes of memory that a waypoint takes while its flight is computed: its
+/// columns, its label, and its part of the flight's figures and rows.
+const BYTES_PER_WAYPOINT: usize = 96;
+
+/// Arguments of `compute`.
+#[derive(Debug, Args)]
+pub struct Compute {
+    #[command(flatten)]
+    fields: args::Fields,
+    #[command(flatten)]
+    flights: args::FlightsFiles,
+    /// The file of results.
+    #[arg(long, value_name = "FILE")]
+    out: PathBuf,
+    /// Contaminants [default: all that the fields have].
+    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
+    contaminant: Vec<String>,
+    /// Where samples lie: along the path as densely as the grid asks for, or
+    /// at the given waypoints alone.
+    #[arg(long, value_enum, default_value_t)]
+    integration: IntegrationArg,
+    /// How a value between two levels is found.
+    #[arg(long, value_enum, default_value_t)]
+    vertical: args::VerticalArg,
+    /// A threshold, such as "ash=2 mg m-3"; repeatable, replaces the
+    /// catalogue's for that contaminant.
+    #[arg(long, value_name = "NAME=VALUE UNIT", value_parser = threshold)]
+    threshold: Vec<(String, Limit)>,
+    /// Air through the engines' cores, for the ingested dose.
+    #[arg(long, value_name = "FILE.toml")]
+    engine_flow: Option<PathBuf>,
+    /// Who computes.
+    #[arg(long, value_enum, default_value_t)]
+    backend: BackendArg,
+    /// How results are written [default: by the ending of --out].
+    #[arg(long, value_enum)]
+    format: Option<args::FormatArg>,
+    #[command(flatten)]
+    machine: args::Machine,
+}
+
+/// Who computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+enum BackendArg {
+    /// The best that is there.
+    #[default]
+    Auto,
+    /// The processors.
+    Cpu,
+    /// A GPU.
+    Cuda,
+}
+
+/// Where samples lie.
+#[derive(Debug, Clone, Copy, Default, ValueEnum)]
+enum IntegrationArg {
+    /// As many samples between waypoints as the grid needs.
+    #[default]
+    Path,
+    /// The given waypoints, with the trapezoidal rule.
+    Waypoints,
+}
+
+/// What is computed, when everything is known.
+pub(super) struct Job<'a> {
+    pub dataset: &'a Dataset,
+    pub passes: &'a [Pass],
+    pub backend: &'a dyn Backend,
+    pub vertical: VerticalRule,
+    pub memory: usize,
+}
+
+/// What a computation came to.
+#[derive(Default)]
+pub(super) struct Account {
+    pub flights: usize,
+    pub waypoints: usize,
+    /// Flights of which some contaminant was not sampled at all.
+    pub unsampled: usize,
+    pub reading_flights: Duration,
+    pub writing: Duration,
+    pub spent: Spent,
+    pub repairs: Repairs,
+    pub rejects: Vec<rejects::Reject>,
+}
+
+impl Compute {
+    /// Computes and writes.
+    ///
+    /// # Errors
+    /// A fault of the call or its files.
+    pub fn run(self, verbose: u8) -> anyhow::Result<Ending> {
+        let started = now();
+        let format = args::format_of(&self.out, self.format)?;
+        let memory = self.machine.start()?;
+        if !self.flights.time_shift.is_finite() {
+            bail!("--time-shift is {}, expected seconds", self.flights.time_shift);
+        }
+        let backend = self.backend()?;
+        let dataset = self.fields.open()?;
+        let request = self.request()?;
+        let passes = request.passes(&dataset)?;
+        let vertical = VerticalRule::from(self.vertical);
+        let metadata = self.metadata(&dataset, &request, &passes, vertical);
+        let mut writer = outcome::create(&self.out, format, metadata)?;
+        let job = Job { dataset: &dataset, passes: &passes, backend: &backend, vertical, memory };
+        let mut account = Account::default();
+        let options =
+            ReadOptions { altitude_unit: self.flights.altitude_unit.map(AltitudeUnit::from), ..ReadOptions::default() };
+        let reading = now();
+        let mut reader = FleetReader::open(&self.flights.flights, &options)?;
+        account.reading_flights += reading.elapsed();
+        // Flights get a third of the memory; fields the rest.
+        let most = (memory / 3 / BYTES_PER_WAYPOINT).max(1);
+        let bar = args::progress("computing");
+        loop {
+            let reading = now();
+            let Some(mut loaded) = reader.next_batch(most)? else { break };
+            loaded.fleet.shift_time(self.flights.time_shift);
+            account.reading_flights += reading.elapsed();
+            job.check_flights(&loaded.fleet)?;
+            job.batch(&loaded, &mut account, writer.as_mut(), &|part| {
+                #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
+                bar.set_position((part * 1000.0) as u64);
+            })?;
+            let file = self.flights.flights.first().cloned().unwrap_or_default();
+            account.rejects.extend(loaded.rejects.into_iter().map(|r| rejects::Reject {
+                flight_id: r.flight_id,
+                reason: r.reason,
+                waypoints: r.waypoints,
+                file: file.clone(),
+            }));
+            account.repairs.add(&loaded.repairs);
+        }
+        bar.finish_and_clear();
+        let writing = now();
+        writer.finish()?;
+        let rejected = rejects::write(&self.out, &account.rejects)?;
+        account.writing += writing.elapsed();
+        account.print(&backend.name(), started.elapsed(), verbose);
+        eprintln!("results: {}", self.out.display());
+        if let Some(path) = rejected {
+            eprintln!("rejected: {} flights, named in {}", account.rejects.len(), path.display());
+            return Ok(Ending::Rejects);
+        }
+        Ok(Ending::Whole)
+    }
+
+    fn backend(&self) -> anyhow::Result<Cpu> {
+        if self.backend == BackendArg::Cuda {
+            bail!("--backend cuda: this build has no CUDA backend; use --backend cpu");
+        }
+        Ok(Cpu::new())
+    }
+
+    fn request(&self) -> anyhow::Result<Request> {
+        let mut thresholds: BTreeMap<String, Vec<Limit>> = BTreeMap::new();
+        for (name, limit) in &self.threshold {
+            thresholds.entry(name.clone()).or_default().push(limit.clone());
+        }
+        let engine_flow = self.engine_flow.as_deref().map(EngineFlow::read).transpose().context("--engine-flow")?;
+        Ok(Request {
+            contaminants: self.contaminant.clone(),
+            thresholds,
+            integration: match self.integration {
+                IntegrationArg::Path => Integration::Path,
+                IntegrationArg::Waypoints => Integration::Waypoints,
+            },
+            engine_flow,
+        })
+    }
+
+    fn metadata(&self, dataset: &Dataset, request: &Request, passes: &[Pass], vertical: VerticalRule) -> Metadata {
+        let names = |paths: &[PathBuf]| {
+            let names: Vec<_> =
+                paths.iter().filter_map(|p| Some(p.file_name()?.to_string_lossy().into_owned())).collect();
+            names.join(", ")
+        };
+        let pairs = [
+            ("skydose_version", env!("CARGO_PKG_VERSION").to_owned()),
+            ("integration", request.integration.name().to_owned()),
+            ("vertical", vertical.name().to_owned()),
+            ("density", density(passes)),
+            ("field", names(&self.fields.field)),
+            ("field_format", dataset.sources().first().map_or_else(String::new, |s| s.format())),
+            ("flights", names(&self.flights.flights)),
+            ("time_shift_s", self.flights.time_shift.to_string()),
+            ("phases", "OpenAP FlightPhase; level flight counts as cruise".to_owned()),
+        ];
+        Metadata { pairs: pairs.into_iter().map(|(k, v)| (k.to_owned(), v)).collect() }
+    }
+}
+
+/// Which density the passes use; the passes that need none do not count.
+pub(super) fn density(passes: &[Pass]) -> String {
+    let used: Vec<&str> = passes.iter().map(|p| p.density).filter(|d| *d != "not needed").collect();
+    used.first().copied().unwrap_or("not needed").to_owned()
+}
+
+impl Job<'_> {
+    fn check_flights(&self, fleet: &Fleet) -> anyhow::Result<()> {
+        let needed = fleet.waypoints().saturating_mul(BYTES_PER_WAYPOINT);
+        if needed > self.memory {
+            bail!(
+                "{} waypoints of {} flights need {} MB, and --memory is {} MB; raise it, or sort the file by flight \
+                 (Parquet) so that flights can be read in batches",
+                fleet.waypoints(),
+                fleet.len(),
+                needed / 1_000_000,
+                self.memory / 1_000_000
+            );
+        }
+        Ok(())
+    }
+
+    /// Computes loaded flights and writes their rows, in order.
+    pub(super) fn batch(
+        &self,
+        loaded: &Loaded,
+        account: &mut Account,
+        writer: &mut dyn OutcomeWriter,
+        progress: &(dyn Fn(f64) + Sync),
+    ) -> anyhow::Result<()> {
+        let fleet = &loaded.fleet;
+        if fleet.is_empty() {
+            return Ok(());
+        }
+        let computing = now();
+        let indices: Vec<usize> = (0..fleet.len()).collect();
+        let phases: Vec<Vec<phase::Phase>> =
+            indices.par_iter().map(|&i| fleet.get(i).map_or_else(Vec::new, |f| phase::label(&f))).collect();
+        account.spent.computing += computing.elapsed();
+        let flights = Flights { fleet, phases: &phases };
+        let run = Run {
+            dataset: self.dataset,
+            backend: self.backend,
+            vertical: self.vertical,
+            field_bytes: self.memory.saturating_sub(fleet.waypoints() * BYTES_PER_WAYPOINT),
+            progress,
+        };
+        let passed = run.run(self.passes, &flights, &mut account.spent)?;
+        let writing = now();
+        let answers = Answers::new(self.passes, &flights, &passed, self.dataset.members());
+        for chunk in indices.chunks(512) {
+            let rows: Vec<Vec<Exposure>> = chunk.par_iter().map(|&i| answers.of(i)).collect();
+            account.unsampled += rows.iter().filter(|rows| rows.iter().all(|r| r.sampled_fraction <= 0.0)).count();
+            let rows: Vec<Exposure> = rows.into_iter().flatten().collect();
+            writer.write(&rows)?;
+        }
+        account.writing += writing.elapsed();
+        account.flights += fleet.len();
+        account.waypoints += fleet.waypoints();
+        Ok(())
+    }
+}
+
+impl Account {
+    pub(super) fn print(&self, backend: &str, took: Duration, verbose: u8) {
+        let seconds = took.as_secs_f64().max(1e-9);
+        eprintln!(
+            "{} flights, {} waypoints in {:.2} s ({:.0} flights/s) on {backend}",
+            self.flights,
+            self.waypoints,
+            seconds,
+            self.flights as f64 / seconds
+        );
+        if self.unsampled > 0 {
+            eprintln!("{} flights lie outside the field in time or space and have no figures", self.unsampled);
+        }
+        let repaired: Vec<String> =
+            self.repairs.iter().filter(|(_, n)| *n > 0).map(|(fault, n)| format!("{} {n}", fault.name())).collect();
+        if !repaired.is_empty() {
+            eprintln!("repaired: {}", repaired.join(", "));
+        }
+        for remark in &self.spent.remarks {
+            eprintln!("note: {remark}");
+        }
+        if verbose > 0 {
+            let part =
+                |of: Duration| format!("{:.2} s ({:.0} %)", of.as_secs_f64(), of.as_secs_f64() / seconds * 100.0);
+            eprintln!(
+                "time: reading flights {}, reading fields {}, computing {}, writing {}; {:.2} GB of field loaded",
+                part(self.reading_flights),
+                part(self.spent.reading),
+                part(self.spent.computing),
+                part(self.writing),
+                self.spent.field_bytes as f64 / 1e9
+            );
+        }
+    }
+}
+
+/// The clock behind the summary; no figure depends on it.
+#[expect(clippy::disallowed_methods, reason = "durations that are printed, never used")]
+pub(super) fn now() -> std::time::Instant {
+    std::time::Instant::now()
+}
+
+/// Reads `NAME=VALUE UNIT`.
+fn threshold(text: &str) -> Result<(String, Limit), String> {
+    let (name, limit) = text
+        .split_once('=')
+        .ok_or_else(|| format!("{text:?} is no threshold, expected NAME=VALUE UNIT, such as \"ash=2 mg m-3\""))?;
+    Ok((name.trim().to_owned(), Limit::parse(limit)?))
+}

@@ -1,0 +1,31 @@
+//! Tests of reading flights: real files, each format and kind of file,
+//! properties, and garbage.
+
+mod real;
+
+use std::path::PathBuf;
+
+use tempfile::TempDir;
+
+use super::{FlightsError, Loaded, ReadOptions, read};
+
+/// A real file of the shared data, or `None`, said aloud, where it is absent.
+fn shared(name: &str) -> Option<PathBuf> {
+    let path = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared/data/flights").join(name);
+    if !path.exists() {
+        eprintln!("skipped: {} is absent", path.display());
+    }
+    path.exists().then_some(path)
+}
+
+/// Reads the contents as a file of that name.
+fn read_as(name: &str, contents: impl AsRef<[u8]>) -> Result<Loaded, FlightsError> {
+    read_with(name, contents, &ReadOptions::default())
+}
+
+fn read_with(name: &str, contents: impl AsRef<[u8]>, options: &ReadOptions) -> Result<Loaded, FlightsError> {
+    let dir = TempDir::new().expect("a temporary folder");
+    let path = dir.path().join(name);
+    std::fs::write(&path, contents).expect("a temporary file");
+    read(&[path], options)
+}
