@@ -82,6 +82,46 @@ pub(super) fn run<const S: usize>(shared: &Shared<'_>, path: Labelled<'_>, state
     }
 }
 
+/// All channels at the cells of a block, where they lie `inside`.
+pub(super) fn sample_block<const S: usize>(
+    instructions: Instructions,
+    slabs: &Slabs<'_>,
+    cells: &Cells,
+    inside: &[bool],
+    values: &mut [[f64; S]],
+) {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512(v4) => v4.vectorize(Gather::<S, V3> { vectors: *v4, slabs, cells, inside, values }),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(v3) => v3.vectorize(Gather::<S, V3> { vectors: v3, slabs, cells, inside, values }),
+        Instructions::Portable => {
+            Gather::<S, Portable> { vectors: Portable, slabs, cells, inside, values }.call();
+        }
+    }
+}
+
+struct Gather<'a, const S: usize, V> {
+    vectors: V,
+    slabs: &'a Slabs<'a>,
+    cells: &'a Cells,
+    inside: &'a [bool],
+    values: &'a mut [[f64; S]],
+}
+
+impl<const S: usize, V: Vectors> NullaryFnOnce for Gather<'_, S, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (i, values) in self.values.iter_mut().enumerate().take(self.inside.len()) {
+            if self.inside[i] {
+                self.slabs.gather::<S, V>(self.vectors, &self.cells.get(i), values);
+            }
+        }
+    }
+}
+
 /// The walk as a value: a closure would not be compiled for the instruction
 /// set that it is dispatched to.
 struct Walk<'a, 'b, const S: usize, V> {

@@ -203,6 +203,20 @@ impl Dataset {
         Ok(Some(Available { name: canonical.into(), stored: kinds[0].0, parts, log: false, entry }))
     }
 
+    /// A variable's unit as its file writes it.
+    #[must_use]
+    pub fn unit_in_file(&self, name: &str) -> Option<&str> {
+        let place = *self.places(name)?.first()?;
+        self.header(place).units.as_deref()
+    }
+
+    /// How a variable is interpolated, by the data-set file.
+    #[must_use]
+    pub fn value_rule(&self, name: &str) -> ValueRule {
+        let header = self.places(name).and_then(|places| Some(self.header(*places.first()?)));
+        header.and_then(|h| self.file.rule(&h.name)).map_or(ValueRule::Linear, |rule| rule.interpolation)
+    }
+
     fn has_levels(&self, name: &str) -> bool {
         self.names.get(name).is_some_and(|places| self.header(places[0]).levels != Levels::Surface)
     }
