@@ -6,17 +6,25 @@
 //! Making one data set of several sources, with canonical axes and units, is
 //! the work of `dataset`.
 //!
-//! | format | file |
+//! | format | where |
 //! |---|---|
-//! | NetCDF classic (CDF-1, 2, 5) and NetCDF-4 | `netcdf.rs` |
+//! | `NetCDF` classic (CDF-1, 2, 5) and `NetCDF`-4 | `netcdf/` |
 //! | GRIB2 | `grib.rs` |
-//! | Zarr v2 and v3 | `zarr.rs` |
+//! | Zarr v2 and v3 | `zarr/` |
 //! | zip of the above | `archive.rs` |
+//!
+//! What the array formats share, the CF conventions, is in `cf/`; what a file
+//! of no format looks like, in `lookalike.rs`.
 
+pub mod archive;
 pub mod cf;
+mod lookalike;
+pub mod netcdf;
 pub mod zarr;
 
 use std::{
+    fs::File,
+    io::Read,
     ops::Range,
     path::{Path, PathBuf},
 };
@@ -227,6 +235,9 @@ impl Window {
 /// Opens a path as one or, for an archive, several sources.
 pub type Open = fn(&Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError>;
 
+/// Opens the content of a file, which messages call by the path.
+pub type OpenBytes = fn(&Path, Vec<u8>) -> Result<Vec<Box<dyn FieldSource>>, FieldError>;
+
 /// A format that skydose reads: how it is recognised, how it is opened.
 pub struct Format {
     /// As users say it.
@@ -236,7 +247,72 @@ pub struct Format {
     pub recognises: fn(&Path, &[u8]) -> bool,
     /// Opens it; an archive holds several sources.
     pub open: Open,
+    /// Opens its content, where the format can be inside an archive.
+    pub open_bytes: Option<OpenBytes>,
 }
 
 /// Every field format, in the order in which they are tried.
-pub const SOURCES: &[Format] = &[];
+pub const SOURCES: &[Format] = &[
+    Format { name: "NetCDF", recognises: netcdf::recognises, open: netcdf::open, open_bytes: Some(netcdf::from_bytes) },
+    Format { name: "Zarr", recognises: zarr::recognises, open: zarr::open, open_bytes: None },
+    Format { name: "zip", recognises: archive::recognises, open: archive::open, open_bytes: None },
+];
+
+/// How many first bytes [`Format::recognises`] is given, at most.
+const FIRST_BYTES: u64 = 512;
+
+/// Opens a file, folder or archive of any known format.
+///
+/// # Errors
+/// [`FieldError::Unknown`] says what a path of no known format looks like;
+/// otherwise as the format does.
+pub fn open(path: &Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
+    let io = |source| FieldError::Io { path: path.to_owned(), source };
+    let mut first = Vec::new();
+    let folder = std::fs::metadata(path).map_err(io)?.is_dir();
+    if !folder {
+        File::open(path).map_err(io)?.take(FIRST_BYTES).read_to_end(&mut first).map_err(io)?;
+    }
+    match SOURCES.iter().find(|format| (format.recognises)(path, &first)) {
+        Some(format) => (format.open)(path),
+        None if folder => Err(FieldError::Unknown { path: path.to_owned(), found: "a folder".to_owned() }),
+        None => Err(FieldError::Unknown { path: path.to_owned(), found: lookalike::describe(&first).to_owned() }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refusal(name: &str, bytes: &[u8]) -> String {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        std::fs::write(&path, bytes).unwrap();
+        open(&path).map(|sources| sources.len()).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn what_is_no_field_is_named() {
+        for (name, bytes, expected) in [
+            ("empty.nc", &b""[..], "empty.nc: not a field: an empty file"),
+            ("page.nc", b"<!DOCTYPE html>", "a web page"),
+            ("old.grib", b"GRIB\0\0\x10\x01", "GRIB edition 1"),
+            ("flights.csv", b"flight_id,time,longitude\n", "a table in text"),
+            ("field.nc.gz", b"\x1f\x8b\x08\0\0\0", "gunzip"),
+            ("random.nc", b"\x93\xa1\x00\x17\xfe\xff\x01", "no known format; expected NetCDF"),
+        ] {
+            let message = refusal(name, bytes);
+            assert!(message.contains(expected), "{message}");
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let message = open(folder.path()).map(|sources| sources.len()).unwrap_err().to_string();
+        assert!(message.contains("not a field: a folder"), "{message}");
+        assert!(matches!(open(Path::new("no such file")), Err(FieldError::Io { .. })));
+    }
+
+    #[test]
+    fn a_file_is_what_its_first_bytes_say_whatever_its_name() {
+        let message = refusal("flights.csv", b"\x89HDF\r\n\x1a\n and then nothing");
+        assert!(message.contains("flights.csv: ") && !message.contains("not a field"), "{message}");
+    }
+}

@@ -263,8 +263,9 @@ fn longitudes(catalogue: &Catalogue<'_>, index: usize) -> Result<Vec<f64>, Field
     }
     let mut values = written.to_vec();
     let wraps = |w: &[f64]| (w[1] - w[0]).abs() > 180.0;
-    if written.windows(2).filter(|w| wraps(w)).count() == 1 {
-        let seam = written.windows(2).position(wraps).unwrap_or(0);
+    if catalogue.check_monotonic(index, &written).is_err()
+        && let Some(seam) = written.windows(2).position(wraps)
+    {
         let turn = if written[seam] > written[seam + 1] { 360.0 } else { -360.0 };
         values[seam + 1..].iter_mut().for_each(|v| *v += turn);
     }

@@ -187,3 +187,8 @@ impl<S: ArrayStore> FieldSource for CfSource<S> {
         read(&self.store, layout, window, out)
     }
 }
+
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;

@@ -33,12 +33,9 @@ use std::{ops::Range, path::Path};
 
 use self::store::ZarrStore;
 use super::{
-    FieldError, FieldSource, Format, Variable, Window,
+    FieldError, FieldSource, Variable, Window,
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
 };
-
-/// How this format is recognised and opened.
-pub const FORMAT: Format = Format { name: "Zarr", recognises, open };
 
 /// Dimensions of arrays that need no interpretation, slowest first.
 const CANONICAL: [&str; 5] = ["member", "time", "level", "latitude", "longitude"];
