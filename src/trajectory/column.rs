@@ -153,14 +153,14 @@ pub(super) fn names(array: &ArrayRef) -> Option<Names> {
         return dictionary_names(dictionary);
     }
     match array.data_type() {
-        DataType::Utf8 => Some(collect_names(array.as_string::<i32>())),
-        DataType::LargeUtf8 => Some(collect_names(array.as_string::<i64>())),
-        DataType::Utf8View => Some(collect_names(array.as_string_view())),
+        DataType::Utf8 => Some(collect_names(&array.as_string::<i32>())),
+        DataType::LargeUtf8 => Some(collect_names(&array.as_string::<i64>())),
+        DataType::Utf8View => Some(collect_names(&array.as_string_view())),
         _ => {
             let values = numbers(array, &mut Unreadable::default())?;
             let text = |v: f64| if v.is_nan() { None } else { Some(v.to_string()) };
             let text: StringArray = values.into_iter().map(text).collect();
-            Some(collect_names(&text))
+            Some(collect_names(&&text))
         }
     }
 }
@@ -286,7 +286,7 @@ impl<'a> Cells<'a> for &'a StringViewArray {}
 
 /// Rows of one flight mostly follow each other: only a name that differs
 /// from the one above is looked up.
-fn collect_names<'a>(cells: impl Cells<'a>) -> Names {
+fn collect_names<'a>(cells: &impl Cells<'a>) -> Names {
     let mut found = Names { codes: Vec::with_capacity(cells.len()), names: Vec::new() };
     let mut index: HashMap<&'a str, u32> = HashMap::new();
     let (mut last, mut last_code) = ("", NO_NAME);

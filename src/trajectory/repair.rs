@@ -208,11 +208,11 @@ pub(super) fn sort_by_time(points: &mut [Point]) {
 /// Counts the rows that came after one of a later time.
 fn count_out_of_order(points: &[Point], faults: &mut Faults) {
     let mut first_row = u32::MAX;
-    for p in points.iter().rev() {
-        if p.row > first_row {
-            faults.push((p.file, Fault::OutOfOrder));
-        }
-        first_row = first_row.min(p.row);
+    #[expect(clippy::float_cmp, reason = "the same time is exactly the same")]
+    for same_time in points.chunk_by(|a, b| a.time_s == b.time_s).rev() {
+        let late = same_time.iter().filter(|p| p.row > first_row);
+        faults.extend(late.map(|p| (p.file, Fault::OutOfOrder)));
+        first_row = same_time.iter().map(|p| p.row).fold(first_row, u32::min);
     }
 }
 
@@ -359,8 +359,9 @@ fn mend_altitude_spikes(points: &mut [Point], faults: &mut Faults) {
     }
 }
 
-/// Indexes of up to [`MAX_SPIKE`] points in a row that do not agree with the
-/// point before, while the point after them does.
+/// Indexes of up to [`MAX_SPIKE`] points in a row that agree neither with the
+/// point before them nor with the one after, while these two agree. What does
+/// not return is a step, and stays.
 ///
 /// `end` says whether the first or the last point agrees with its neighbour;
 /// it is a spike if not, while the two points next to it agree.
@@ -379,7 +380,8 @@ fn spikes(
     let mut i = last + 1;
     while i < n {
         if !agree(&points[last], &points[i]) {
-            let back = (i + 1..n.min(i + 1 + MAX_SPIKE)).find(|&j| agree(&points[last], &points[j]));
+            let returns = |&j: &usize| agree(&points[last], &points[j]) && !agree(&points[j - 1], &points[j]);
+            let back = (i + 1..n.min(i + 1 + MAX_SPIKE)).find(returns);
             if let Some(back) = back {
                 found.extend(i..back);
                 i = back;
