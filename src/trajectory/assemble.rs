@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     Waypoint,
     column::NO_NAME,
-    repair::{self, Faults, Point, Reject},
+    fault::Reject,
+    repair::{self, Faults, Point},
     rows::{Group, NO_GROUP, Rows},
 };
 

@@ -370,5 +370,5 @@ fn batches_never_cut_a_flight() {
     // Alone, each flight can be handed on when its own row groups are read.
     let mut reader = FleetReader::open(&[cut], &ReadOptions::default()).expect("opens");
     let first = reader.next_batch(1).expect("reads").expect("a batch");
-    assert_eq!((first.fleet.len(), reader.files()[0].rows), (1, 60));
+    assert_eq!((first.fleet.len(), reader.files().next().map(|f| f.rows)), (1, Some(60)));
 }
