@@ -307,3 +307,37 @@ fn collect_names<'a>(cells: &impl Cells<'a>) -> Names {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fast_calendar_is_the_calendar() {
+        for year in [1, 1899, 1900, 1969, 1970, 1999, 2000, 2004, 2018, 2023, 2100, 2400, 9999] {
+            for month in 1..=12 {
+                for (day, time) in [(1, "00:00:00"), (12, "07:08:09"), (28, "23:59:59")] {
+                    let text = format!("{year:04}-{month:02}-{day:02}T{time}");
+                    let fast = common_time(text.as_bytes());
+                    assert!(fast.is_some());
+                    assert_eq!(fast, UnixTime::parse(&text).map(|t| t.0), "{text}");
+                    assert_eq!(fast, common_time(text.replace('T', " ").as_bytes()));
+                }
+            }
+        }
+        for text in [
+            "2018-13-01 00:00:00",
+            "2018-00-01 00:00:00",
+            "2018-01-01 24:00:00",
+            "2018-01-01 00:00:60",
+            "2018-01-01 00:00:0x",
+        ] {
+            assert_eq!(common_time(text.as_bytes()), None, "{text}");
+        }
+        // Python: datetime(2020, 2, 29, 12, tzinfo=utc).timestamp(), and with a fraction.
+        assert_eq!(time("2020-02-29 12:00:00"), Some(1_582_977_600.0));
+        assert_eq!(time("2020-02-29 12:00:00.5+00:00"), Some(1_582_977_600.5));
+        assert_eq!(time("1582977600500"), Some(1_582_977_600.5));
+        assert_eq!(time("noon"), None);
+    }
+}
