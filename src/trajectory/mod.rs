@@ -5,6 +5,7 @@
 //! the globe, pressures are positive. What a file had wrong was repaired or
 //! rejected, and counted, on the way in.
 
+pub mod geodesy;
 pub mod phase;
 
 use std::ops::Range;
