@@ -12,6 +12,10 @@
 //! | GRIB2 | `grib.rs` |
 //! | Zarr v2 and v3 | `zarr.rs` |
 //! | zip of the above | `archive.rs` |
+//! | none: functions | `analytic.rs`, `synthetic/` |
+
+pub mod analytic;
+pub mod synthetic;
 
 use std::{
     ops::Range,
