@@ -12,10 +12,12 @@
 //! | GRIB2 | `grib/` |
 //! | Zarr v2 and v3 | `zarr/` |
 //! | zip of the above | `archive.rs` |
+//! | none: functions | `analytic.rs`, `synthetic/` |
 //!
 //! What the array formats share, the CF conventions, is in `cf/`; what a file
 //! of no format looks like, in `lookalike.rs`.
 
+pub mod analytic;
 pub mod archive;
 pub mod cf;
 pub mod dataset;
@@ -24,6 +26,7 @@ pub mod hybrid;
 mod lookalike;
 pub mod netcdf;
 pub mod slab;
+pub mod synthetic;
 pub mod zarr;
 
 use std::{
