@@ -35,6 +35,8 @@ const LAYERS: &[&[&str]] = &[
 const BESIDE: &[(&str, &str)] = &[
     // Altitudes become pressures as flights are read.
     ("trajectory", "atmosphere"),
+    // A request is compiled against what a data set has.
+    ("exposure", "field"),
     // A subcommand hands what was typed to the composition root.
     ("cli", "app"),
 ];
@@ -48,6 +50,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("anyhow", &["main", "app", "cli"]),
     ("arrow_array", &["trajectory", "job"]),
     ("arrow_schema", &["trajectory", "job"]),
+    ("arrow_select", &["trajectory", "job"]),
     ("bytemuck", &["compute", "field"]),
     ("clap", &["main", "app", "cli"]),
     ("csv", &["trajectory", "job"]),
@@ -55,11 +58,11 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("grib", &["field/grib"]),
     ("hdf5_reader", &["field/netcdf"]),
     ("indicatif", &["app", "cli"]),
-    ("jiff", &["time", "field/grib", "job/outcome"]),
+    ("jiff", &["time", "trajectory/assemble", "field/grib", "job/outcome"]),
     ("memmap2", &["field"]),
     ("ndarray", &["field"]),
     ("netcdf_reader", &["field/netcdf"]),
-    ("parquet", &["trajectory/parquet", "job"]),
+    ("parquet", &["trajectory/parquet", "trajectory/write", "job"]),
     ("pulp", &["compute/cpu"]),
     ("rayon", &["trajectory", "field", "compute", "job", "app", "cli"]),
     ("serde", &[]),
