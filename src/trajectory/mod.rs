@@ -5,8 +5,10 @@
 //! the globe, pressures are positive. What a file had wrong was repaired or
 //! rejected, and counted, on the way in.
 
+pub mod airports;
 pub mod geodesy;
 pub mod phase;
+pub mod synthetic;
 
 use std::ops::Range;
 
