@@ -5,6 +5,7 @@
 //! the globe, pressures are positive. What a file had wrong was repaired or
 //! rejected, and counted, on the way in.
 
+pub mod airports;
 mod assemble;
 mod cells;
 mod column;
@@ -24,6 +25,7 @@ mod repair;
 mod report;
 mod rows;
 mod source;
+pub mod synthetic;
 mod write;
 
 pub use dialect::AltitudeUnit;
