@@ -43,6 +43,12 @@ pub trait FieldSource: Send + Sync {
     /// What the source calls itself: format and version, as in `NetCDF-4`.
     fn format(&self) -> String;
 
+    /// What messages call it, `outer.zip:inner.nc` inside an archive; `None`
+    /// for one that is of no file.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
     /// The gridded variables, in the file's order. Coordinates are not listed.
     fn variables(&self) -> &[Variable];
 

@@ -15,7 +15,7 @@ mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-pub use axes::FieldBox;
+pub use axes::{FieldBox, half_levels, pressures};
 pub use field::{Channel, ChannelRequest, Field, Part};
 pub use file::{DatasetFile, HybridTable, LevelKind, LevelPlace, LevelRule, ValueRule, VariableRule};
 
@@ -257,7 +257,7 @@ impl Dataset {
         ))
     }
 
-    pub(super) fn header(&self, place: Place) -> &Variable {
+    pub(crate) fn header(&self, place: Place) -> &Variable {
         &self.sources[place.source].variables()[place.variable]
     }
 

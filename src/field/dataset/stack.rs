@@ -67,6 +67,10 @@ impl FieldSource for Stacked {
         self.inner.format()
     }
 
+    fn path(&self) -> Option<&std::path::Path> {
+        self.inner.path()
+    }
+
     fn variables(&self) -> &[Variable] {
         &self.variables
     }

@@ -120,6 +120,10 @@ impl FieldSource for ZarrSource {
         self.store.format()
     }
 
+    fn path(&self) -> Option<&Path> {
+        Some(self.store.path())
+    }
+
     fn variables(&self) -> &[Variable] {
         &self.interpreted.variables
     }
