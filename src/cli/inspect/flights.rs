@@ -43,7 +43,7 @@ pub(super) fn inspect(path: &Path, options: &ReadOptions, report: &mut Report) -
         tally.rejects.extend(loaded.rejects.into_iter().take(room));
         tally.repairs.add(&loaded.repairs);
     }
-    if let Some(file) = reader.files().first() {
+    if let Some(file) = reader.files().next() {
         print(file, &tally, report);
     }
     Ok(())
