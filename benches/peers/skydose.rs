@@ -9,12 +9,7 @@
 //! last line is `{"seconds": [...]}`; R holds the figures as `compute` writes
 //! them.
 
-use std::{
-    collections::BTreeMap,
-    path::PathBuf,
-    sync::Arc,
-    time::Instant,
-};
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
 use rayon::prelude::*;
 use serde_json::Map;
@@ -132,7 +127,8 @@ fn inputs(flights: usize, out: &PathBuf) -> Result<(), Failure> {
 fn concentration(species: usize, time: usize, hpa: f64, latitude: f64, longitude: f64) -> f32 {
     let (s, t) = (species as f64, time as f64);
     let (lat, lon) = (latitude.to_radians(), longitude.to_radians());
-    let wave = (3.0 * lon + 0.7 * s + 0.2 * t).sin() * (5.0 * lat + 0.3 * s).cos() + (7.0 * lon - 0.4 * t + s).cos() * lat.cos();
+    let wave = (3.0 * lon + 0.7 * s + 0.2 * t).sin() * (5.0 * lat + 0.3 * s).cos()
+        + (7.0 * lon - 0.4 * t + s).cos() * lat.cos();
     (1.2e-7 * (1.3 + 0.6 * wave) * (hpa / 500.0).powf(0.4) * (1.0 + 0.05 * s)) as f32
 }
 

@@ -55,7 +55,9 @@ impl Demo {
         let [field, flights, results] =
             ["field.zarr", "flights.parquet", "exposures.parquet"].map(|name| self.out.join(name));
 
-        println!("Making a day of a CAMS-like field: 0.75°, 25 pressure levels, every 3 hours, with a dust and an ash plume");
+        println!(
+            "Making a day of a CAMS-like field: 0.75°, 25 pressure levels, every 3 hours, with a dust and an ash plume"
+        );
         let made = Dataset::of(vec![Box::new(Synthetic::new(START_S))], DatasetFile::default())?;
         prepare::write(&made, &field, &format!("demo field of {}", UnixTime(START_S)), memory)?;
         println!("Making {} flights between real airports, a waypoint every {SPACING_S} s", self.number);
@@ -66,7 +68,8 @@ impl Demo {
         let request = Request { integration: Integration::Path, ..Request::default() };
         let passes = request.passes(&dataset)?;
         let backend = Cpu::new();
-        let job = Job { dataset: &dataset, passes: &passes, backend: &backend, vertical: VerticalRule::LinearP, memory };
+        let job =
+            Job { dataset: &dataset, passes: &passes, backend: &backend, vertical: VerticalRule::LinearP, memory };
         let metadata = Metadata {
             pairs: [
                 ("skydose_version", env!("CARGO_PKG_VERSION")),
@@ -79,7 +82,8 @@ impl Demo {
             .map(|(k, v)| (k.to_owned(), v.to_owned()))
             .into(),
         };
-        let mut writer = Watched { inner: outcome::create(&results, OutputFormat::Parquet, metadata)?, rows: Vec::new() };
+        let mut writer =
+            Watched { inner: outcome::create(&results, OutputFormat::Parquet, metadata)?, rows: Vec::new() };
         let mut account = Account::default();
         let computing = now();
         job.batch(&Loaded { fleet, ..Loaded::default() }, &mut account, &mut writer, &|_| {})?;
@@ -90,7 +94,10 @@ impl Demo {
         println!();
         account.print(&Report { backend: &backend.name(), took, verbose });
         println!();
-        println!("Everything took {:.1} s. The files are for the other commands to read:", started.elapsed().as_secs_f64());
+        println!(
+            "Everything took {:.1} s. The files are for the other commands to read:",
+            started.elapsed().as_secs_f64()
+        );
         print_next(&field, &flights, &self.out);
         Ok(Ending::Whole)
     }

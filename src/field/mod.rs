@@ -36,6 +36,8 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::dataset::LevelPlace;
+
 /// One opened file or store.
 ///
 /// Reads may come from many threads at once.
@@ -47,6 +49,11 @@ pub trait FieldSource: Send + Sync {
     /// for one that is of no file.
     fn path(&self) -> Option<&Path> {
         None
+    }
+
+    /// What a value at a level stands for, where the source itself says so.
+    fn levels_at(&self) -> LevelPlace {
+        LevelPlace::Point
     }
 
     /// The gridded variables, in the file's order. Coordinates are not listed.

@@ -158,9 +158,8 @@ fn model_levels(levels: &HybridLevels, file: &DatasetFile) -> String {
         1 => first.to_string(),
         _ => format!("{first} … {last}{}", if gaps { " with gaps" } else { "" }),
     };
-    let table = match half_levels(levels, file.hybrid_levels) {
-        Ok(table) => table,
-        Err(_) => return format!("{span} of an unknown table"),
+    let Ok(table) = half_levels(levels, file.hybrid_levels) else {
+        return format!("{span} of an unknown table");
     };
     let whose = if levels.half_levels.is_some() {
         "the file's table"

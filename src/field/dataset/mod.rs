@@ -9,6 +9,9 @@ mod axes;
 mod field;
 mod file;
 mod load;
+mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod stack;
 #[cfg(test)]
 mod tests;
@@ -18,6 +21,7 @@ use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 pub use axes::{FieldBox, half_levels, pressures};
 pub use field::{Channel, ChannelRequest, Field, Part};
 pub use file::{DatasetFile, HybridTable, LevelKind, LevelPlace, LevelRule, ValueRule, VariableRule};
+pub use prepare::{Preparation, Written};
 
 use crate::{
     contaminant::{Entry, Role},
@@ -75,7 +79,11 @@ impl Dataset {
     /// # Errors
     /// When levels spelled in names do not fit together, or a variable of the
     /// data-set file is in no source.
-    pub fn of(sources: Vec<Box<dyn FieldSource>>, file: DatasetFile) -> Result<Self, FieldError> {
+    pub fn of(sources: Vec<Box<dyn FieldSource>>, mut file: DatasetFile) -> Result<Self, FieldError> {
+        if file.levels.at == LevelPlace::Point {
+            let said = sources.iter().map(|s| s.levels_at()).find(|at| *at != LevelPlace::Point);
+            file.levels.at = said.unwrap_or_default();
+        }
         let sources = sources.into_iter().map(|s| stack::stack(s, &file.levels)).collect::<Result<Vec<_>, _>>()?;
         let mut names: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         let mut remarks = Vec::new();

@@ -1,6 +1,6 @@
 //! Levels spelled in the names of variables: `C_FL050`, `C_FL100`, …
 
-use super::file::{LevelKind, LevelRule};
+use super::file::{LevelKind, LevelPlace, LevelRule};
 use crate::field::{FieldError, FieldSource, Levels, Variable, Window};
 
 /// A source whose single-level variables stand as one variable with levels.
@@ -69,6 +69,10 @@ impl FieldSource for Stacked {
 
     fn path(&self) -> Option<&std::path::Path> {
         self.inner.path()
+    }
+
+    fn levels_at(&self) -> LevelPlace {
+        self.inner.levels_at()
     }
 
     fn variables(&self) -> &[Variable] {

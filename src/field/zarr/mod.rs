@@ -35,6 +35,7 @@ use self::store::ZarrStore;
 use super::{
     FieldError, FieldSource, Variable, Window,
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
+    dataset::LevelPlace,
 };
 
 /// Dimensions of arrays that need no interpretation, slowest first.
@@ -122,6 +123,10 @@ impl FieldSource for ZarrSource {
 
     fn path(&self) -> Option<&Path> {
         Some(self.store.path())
+    }
+
+    fn levels_at(&self) -> LevelPlace {
+        self.store.levels_at()
     }
 
     fn variables(&self) -> &[Variable] {
