@@ -163,7 +163,7 @@ fn row(
         peak: totals.zip(peak).map(|(t, value)| place(&subject.flight, value, t.peak_time_s[lane])),
         rolling_peak_mg_m3: is_flight.then(|| state.rolling_peak(lane)).flatten().map(|kg| kg * 1e6),
         rolling_window_s: asked.rolling_window_s.filter(|_| is_flight),
-        dose_g: program.engine_flow.as_ref().and_then(|_| figure(&|t| t.dose[lane] * 1e3)),
+        dose_g: program.engine_flow.as_ref().and_then(|_| figure(&|t| t.dose[lane] * 1e3)).filter(|g| !g.is_nan()),
         time_above_s,
         exceedance: exceedance(program, lane, totals, sampled_fraction >= WHOLE),
     }
