@@ -143,6 +143,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
         let mut points = Points::new();
         let mut cells = Cells::new();
         let mut walker = Walker::<S>::resume(&unpacked, state);
+        let has_missing = shared.has_missing || walker.begins_missing();
         loop {
             points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
             if points.len == 0 {
@@ -161,7 +162,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
                     walker.unset(i);
                 }
             }
-            if shared.has_missing {
+            if has_missing {
                 walker.reduce::<true>();
             } else {
                 walker.reduce::<false>();
@@ -274,6 +275,12 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         let totals = take_totals(state, phase, unpacked.program);
         let running = Running::take_up(&totals);
         Self { unpacked, state, samples, totals, running, phase, started }
+    }
+
+    /// Whether the last sample of the window before lacks a value: this window
+    /// may miss none, and yet the step into it does.
+    fn begins_missing(&self) -> bool {
+        self.samples.inside[0] && self.samples.values[0][..self.unpacked.lanes].iter().any(|v| v.is_nan())
     }
 
     fn suspend(mut self) {
