@@ -260,6 +260,16 @@ impl Figures {
         Self { above_s: vec![(0.0, 0.0); thresholds], ..Self::default() }
     }
 
+    /// Part of the time for which there was a value.
+    pub fn fraction(&self) -> f64 {
+        if self.duration_s > 0.0 { self.sampled_s / self.duration_s } else { f64::from(u8::from(self.peak.is_some())) }
+    }
+
+    /// Whether anything was sampled, for a time or at the one instant there is.
+    pub fn is_known(&self) -> bool {
+        self.sampled_s > 0.0 || (self.duration_s <= 0.0 && self.peak.is_some())
+    }
+
     fn observe(&mut self, value: Option<f64>, time_s: f64) {
         if let Some(value) = value
             && self.peak.is_none_or(|(peak, _)| value > peak)
