@@ -52,7 +52,7 @@ pub struct Totals {
     pub peak: Vec<f64>,
     /// When \[s since 1970\].
     pub peak_time_s: Vec<f64>,
-    /// ∫ χ ṁ dt \[kg\].
+    /// ∫ χ ṁ dt \[kg\]; NaN where χ is not known for part of the time sampled.
     pub dose: Vec<f64>,
     /// Seconds at or above each threshold, a list a lane.
     pub above_s: Vec<Vec<f64>>,

@@ -15,6 +15,8 @@ pub struct Axis {
     even: Option<(f64, f64)>,
     /// Nodes before the first that were cut off.
     offset: usize,
+    /// The smallest step of the axis this one was cut from.
+    finest_step: f64,
 }
 
 /// Longitudes, ascending and spanning less than a turn.
@@ -81,7 +83,8 @@ impl Axis {
         let step = (last - first) / (values.len() as f64 - 1.0);
         let is_even = values.len() > 1
             && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= EVEN * step);
-        Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0 })
+        let finest_step = values.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
+        Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0, finest_step })
     }
 
     /// The coordinates.
@@ -116,7 +119,7 @@ impl Axis {
     #[must_use]
     pub fn cut(&self, range: Range<usize>) -> Self {
         assert!(!range.is_empty(), "an axis has a node");
-        Self { values: self.values[range.clone()].to_vec(), even: self.even, offset: self.offset + range.start }
+        Self { values: self.values[range.clone()].to_vec(), offset: self.offset + range.start, ..self.clone() }
     }
 
     /// The nodes of the cells that `low..=high` touches, as a range; `None`
@@ -134,10 +137,11 @@ impl Axis {
         Some(start..end)
     }
 
-    /// The smallest distance between two nodes; infinite for a single node.
+    /// The smallest distance between two nodes, those cut off included, so
+    /// that a cut changes no path's samples; infinite for a single node.
     #[must_use]
     pub fn finest_step(&self) -> f64 {
-        self.values.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min)
+        self.finest_step
     }
 
     /// Where `x` lies, `None` outside the axis or where `x` is not a number.
@@ -187,8 +191,9 @@ pub(crate) fn walk(values: &[f64], x: f64, hint: usize) -> usize {
 impl LongitudeAxis {
     /// An axis of strictly ascending longitudes, less than a turn in all.
     ///
-    /// It is global when the gap that closes the circle is no wider than the
-    /// widest step between its nodes (and a little).
+    /// It is global when the gap that closes the circle is no wider than one
+    /// and a half of the widest step between its nodes: a missing column would
+    /// make it two, uneven or rounded columns do not.
     ///
     /// # Errors
     /// As [`Axis::new`], and for more than a turn.
@@ -205,8 +210,10 @@ impl LongitudeAxis {
         }
         let columns = axis.len();
         let widest = axis.values.windows(2).map(|w| w[1] - w[0]).fold(0.0, f64::max);
-        let global = axis.len() > 1 && 360.0 - (last - first) <= widest * (1.0 + 2.0 * EVEN);
-        Ok(Self { axis, global, start: 0, columns: columns + usize::from(global) })
+        let global = axis.len() > 1 && 360.0 - (last - first) <= widest * 1.5;
+        // A single meridian stands beside itself, so that a cell has two sides.
+        let repeats = global || axis.len() == 1;
+        Ok(Self { axis, global, start: 0, columns: columns + usize::from(repeats) })
     }
 
     /// The same axis with `columns` nodes from node `start` in memory, across
@@ -216,13 +223,14 @@ impl LongitudeAxis {
     /// Where a regional axis has not that many.
     #[must_use]
     pub fn cut(&self, start: usize, columns: usize) -> Self {
-        let most = self.len() + usize::from(self.global);
+        let most = self.len() + usize::from(self.global || self.len() == 1);
         assert!(columns >= 1 && columns <= most && (self.global || start + columns <= most), "columns exist");
         Self { start, columns, ..self.clone() }
     }
 
     /// Columns in memory. A global axis that is whole repeats its first column
-    /// behind its last, so that no cell crosses the seam.
+    /// behind its last, so that no cell crosses the seam; so does an axis of
+    /// one column, so that every cell has two.
     #[must_use]
     pub fn columns(&self) -> usize {
         self.columns
@@ -264,6 +272,15 @@ impl LongitudeAxis {
         self.axis.finest_step()
     }
 
+    /// The largest step, that across the seam of a global axis included; 0
+    /// for a single node.
+    #[must_use]
+    pub fn widest_step(&self) -> f64 {
+        let (first, last) = self.axis.range();
+        let seam = if self.global { first + 360.0 - last } else { 0.0 };
+        self.values().windows(2).map(|w| w[1] - w[0]).fold(seam, f64::max)
+    }
+
     /// Between which nodes a longitude lies, any turn of the circle; index
     /// `len() − 1` on a global axis is the cell across the seam.
     #[must_use]
@@ -295,7 +312,7 @@ impl LongitudeAxis {
     pub fn column_from(&self, longitude_deg: f64, hint: &mut usize) -> Option<Bracket> {
         let Bracket { index, weight } = self.locate_from(longitude_deg, hint)?;
         let column = if index >= self.start { index - self.start } else { index + self.len() - self.start };
-        (column + 1 < self.columns || self.columns == 1).then_some(Bracket { index: column, weight })
+        (column + 1 < self.columns).then_some(Bracket { index: column, weight })
     }
 }
 

@@ -143,6 +143,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
         let mut points = Points::new();
         let mut cells = Cells::new();
         let mut walker = Walker::<S>::resume(&unpacked, state);
+        let has_missing = shared.has_missing || walker.begins_missing();
         loop {
             points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
             if points.len == 0 {
@@ -161,7 +162,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
                     walker.unset(i);
                 }
             }
-            if shared.has_missing {
+            if has_missing {
                 walker.reduce::<true>();
             } else {
                 walker.reduce::<false>();
@@ -175,11 +176,11 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
 struct Unpacked<'a, const S: usize> {
     program: &'a Program,
     lanes: usize,
-    /// Lane = v (a + b ρ + c / ρ).
+    /// Lane = v (a + b ρ + c / ρ), of which one is 1 and two are 0.
     a: [f64; S],
     b: [f64; S],
     c: [f64; S],
-    /// χ = v (a + c / ρ), for the dose.
+    /// χ = v (a + c / ρ), for the dose; one is 1 and the other 0.
     dose_a: [f64; S],
     dose_c: [f64; S],
     /// Lowest threshold of each lane; ∞ where there is none.
@@ -276,6 +277,12 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         Self { unpacked, state, samples, totals, running, phase, started }
     }
 
+    /// Whether the last sample of the window before lacks a value: this window
+    /// may miss none, and yet the step into it does.
+    fn begins_missing(&self) -> bool {
+        self.samples.inside[0] && self.samples.values[0][..self.unpacked.lanes].iter().any(|v| v.is_nan())
+    }
+
     fn suspend(mut self) {
         if !self.started {
             return;
@@ -308,11 +315,14 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         let inverse = 1.0 / density;
         if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
             for k in 0..S {
-                mixing_ratio[k] = values[k] * unpacked.dose_c[k].mul_add(inverse, unpacked.dose_a[k]);
+                mixing_ratio[k] = values[k] * if unpacked.dose_c[k] > 0.0 { inverse } else { unpacked.dose_a[k] };
             }
         }
+        // Chosen, not multiplied by zero: a lane without density is not missing
+        // where temperature or humidity are.
         for k in 0..S {
-            values[k] *= unpacked.c[k].mul_add(inverse, unpacked.b[k].mul_add(density, unpacked.a[k]));
+            let dense = if unpacked.b[k] > 0.0 { density } else { inverse };
+            values[k] *= if unpacked.b[k] + unpacked.c[k] > 0.0 { dense } else { unpacked.a[k] };
         }
     }
 

@@ -213,6 +213,10 @@ impl<const S: usize> Samples<S> {
                 let sum = before * self.mixing_ratio[i - 1][k] + after * self.mixing_ratio[i][k];
                 if !sum.is_nan() {
                     *dose += 0.5 * seconds * sum;
+                } else if !(self.values[i - 1][k] + self.values[i][k]).is_nan() {
+                    // Sampled, but without the density that the dose needs:
+                    // a sum that leaves this step out would pass for a dose.
+                    *dose = f64::NAN;
                 }
             }
         }

@@ -229,7 +229,9 @@ pub(super) fn cut_levels(axis: &LevelAxis, range: &Range<usize>) -> LevelAxis {
 /// follow, `None` where axis and arc do not meet.
 pub(super) fn touched_columns(axis: &LongitudeAxis, (west, width): (f64, f64)) -> Option<(usize, usize)> {
     let whole = Some((0, axis.columns()));
-    if width >= 350.0 {
+    // Where the rest of the circle lies within one cell, that cell is both
+    // the first and the last that the arc touches.
+    if width >= 350.0 || width + axis.widest_step() >= 360.0 {
         return whole;
     }
     if !axis.is_global() {
