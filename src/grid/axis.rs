@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 /// Coordinates that differ from evenly spaced ones by less than this part of
-/// their step are evenly spaced: files store them as `float32`.
-const EVEN: f64 = 5e-4;
+/// the largest of them, the rounding of `float32`, are evenly spaced: files
+/// store them so.
+const EVEN: f64 = f32::EPSILON as f64;
+/// And by less than this part of their step.
+const EVEN_STEP: f64 = 5e-4;
 
 /// An ascending axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +84,9 @@ impl Axis {
             });
         }
         let step = (last - first) / (values.len() as f64 - 1.0);
+        let rounding = (EVEN * first.abs().max(last.abs())).min(EVEN_STEP * step);
         let is_even = values.len() > 1
-            && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= EVEN * step);
+            && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= rounding);
         let finest_step = values.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
         Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0, finest_step })
     }
