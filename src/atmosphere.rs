@@ -21,14 +21,9 @@ mod isa {
     pub const TROPOPAUSE_T: f64 = 216.65;
     pub const UPPER_M: f64 = 20_000.0;
     pub const UPPER_LAPSE: f64 = 0.001;
-}
-
-/// Pressures at the boundaries of the standard atmosphere's layers [Pa]:
-/// 11 km and 20 km.
-fn isa_layer_pressures() -> (f64, f64) {
-    let p11 = isa::P0 * (isa::TROPOPAUSE_T / isa::T0).powf(isa::GMR / isa::LAPSE);
-    let p20 = p11 * (-isa::GMR * (isa::UPPER_M - isa::TROPOPAUSE_M) / isa::TROPOPAUSE_T).exp();
-    (p11, p20)
+    /// Pressures at 11 km and 20 km \[Pa\], by the formulas below.
+    pub const P11: f64 = 22632.040548385397;
+    pub const P20: f64 = 5474.877637796048;
 }
 
 /// Pressure at a pressure altitude in the ICAO standard atmosphere
@@ -36,14 +31,13 @@ fn isa_layer_pressures() -> (f64, f64) {
 #[must_use]
 pub fn isa_pressure(altitude: Altitude) -> Pressure {
     let h = altitude.metres();
-    let (p11, p20) = isa_layer_pressures();
     Pressure::from_pascal(if h <= isa::TROPOPAUSE_M {
         isa::P0 * ((isa::T0 - isa::LAPSE * h) / isa::T0).powf(isa::GMR / isa::LAPSE)
     } else if h <= isa::UPPER_M {
-        p11 * (-isa::GMR * (h - isa::TROPOPAUSE_M) / isa::TROPOPAUSE_T).exp()
+        isa::P11 * (-isa::GMR * (h - isa::TROPOPAUSE_M) / isa::TROPOPAUSE_T).exp()
     } else {
         let t = isa::TROPOPAUSE_T + isa::UPPER_LAPSE * (h - isa::UPPER_M);
-        p20 * (t / isa::TROPOPAUSE_T).powf(-isa::GMR / isa::UPPER_LAPSE)
+        isa::P20 * (t / isa::TROPOPAUSE_T).powf(-isa::GMR / isa::UPPER_LAPSE)
     })
 }
 
@@ -51,13 +45,12 @@ pub fn isa_pressure(altitude: Altitude) -> Pressure {
 #[must_use]
 pub fn isa_altitude(pressure: Pressure) -> Altitude {
     let p = pressure.pascal();
-    let (p11, p20) = isa_layer_pressures();
-    Altitude::from_metres(if p >= p11 {
+    Altitude::from_metres(if p >= isa::P11 {
         isa::T0 / isa::LAPSE * (1.0 - (p / isa::P0).powf(isa::LAPSE / isa::GMR))
-    } else if p >= p20 {
-        isa::TROPOPAUSE_M - isa::TROPOPAUSE_T / isa::GMR * (p / p11).ln()
+    } else if p >= isa::P20 {
+        isa::TROPOPAUSE_M - isa::TROPOPAUSE_T / isa::GMR * (p / isa::P11).ln()
     } else {
-        let t = isa::TROPOPAUSE_T * (p / p20).powf(-isa::UPPER_LAPSE / isa::GMR);
+        let t = isa::TROPOPAUSE_T * (p / isa::P20).powf(-isa::UPPER_LAPSE / isa::GMR);
         isa::UPPER_M + (t - isa::TROPOPAUSE_T) / isa::UPPER_LAPSE
     })
 }
@@ -73,15 +66,15 @@ pub fn isa_temperature(pressure: Pressure) -> Temperature {
     })
 }
 
-/// Density of moist air [kg m⁻³]: ρ = p / (`R_d` T (1 + 0.609 q)), with `q` the
-/// specific humidity [kg kg⁻¹].
+/// Density of moist air \[kg m⁻³\]: ρ = p / (`R_d` T (1 + 0.609 q)), with `q` the
+/// specific humidity \[kg kg⁻¹\].
 #[must_use]
 pub fn density(pressure: Pressure, temperature: Temperature, specific_humidity: f64) -> f64 {
     pressure.pascal()
         / (DRY_AIR_GAS_CONSTANT * temperature.kelvin() * (1.0 + VIRTUAL_TEMPERATURE_FACTOR * specific_humidity))
 }
 
-/// Volume mixing ratio [mol mol⁻¹] of a mass mixing ratio [kg kg⁻¹].
+/// Volume mixing ratio \[mol mol⁻¹\] of a mass mixing ratio \[kg kg⁻¹\].
 #[must_use]
 pub fn volume_mixing_ratio(mass_mixing_ratio: f64, molar_mass: MolarMass) -> f64 {
     mass_mixing_ratio * (DRY_AIR_MOLAR_MASS.grams_per_mole() / molar_mass.grams_per_mole())
@@ -123,6 +116,14 @@ mod tests {
             close(isa_temperature(p).kelvin(), kelvin, 1e-6);
             close(isa_altitude(p).metres(), h, 1e-6);
         }
+    }
+
+    #[test]
+    fn layers_meet() {
+        let below = isa::P0 * (isa::TROPOPAUSE_T / isa::T0).powf(isa::GMR / isa::LAPSE);
+        close(isa::P11, below, 1e-9 * below);
+        let below = isa::P11 * (-isa::GMR * (isa::UPPER_M - isa::TROPOPAUSE_M) / isa::TROPOPAUSE_T).exp();
+        close(isa::P20, below, 1e-9 * below);
     }
 
     #[test]

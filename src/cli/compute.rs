@@ -112,6 +112,14 @@ pub(super) struct Account {
     pub rejects: Vec<rejects::Reject>,
 }
 
+/// What goes into the summary besides the account.
+#[derive(Clone, Copy)]
+pub(super) struct Report<'a> {
+    pub backend: &'a str,
+    pub took: Duration,
+    pub verbose: u8,
+}
+
 impl Compute {
     /// Computes and writes.
     ///
@@ -165,7 +173,7 @@ impl Compute {
         writer.finish()?;
         let rejected = rejects::write(&self.out, &account.rejects)?;
         account.writing += writing.elapsed();
-        account.print(&backend.name(), started.elapsed(), verbose);
+        account.print(&Report { backend: &backend.name(), took: started.elapsed(), verbose });
         eprintln!("results: {}", self.out.display());
         if let Some(path) = rejected {
             eprintln!("rejected: {} flights, named in {}", account.rejects.len(), path.display());
@@ -283,7 +291,8 @@ impl Job<'_> {
 }
 
 impl Account {
-    pub(super) fn print(&self, backend: &str, took: Duration, verbose: u8) {
+    pub(super) fn print(&self, report: &Report<'_>) {
+        let Report { backend, took, verbose } = *report;
         let seconds = took.as_secs_f64().max(1e-9);
         eprintln!(
             "{} flights, {} waypoints in {:.2} s ({:.0} flights/s) on {backend}",

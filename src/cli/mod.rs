@@ -2,6 +2,7 @@
 
 mod args;
 mod compute;
+mod demo;
 mod inspect;
 mod prepare;
 mod sample;
@@ -27,6 +28,8 @@ pub struct Cli {
 pub enum Command {
     /// Compute exposures of flights in fields.
     Compute(compute::Compute),
+    /// Make a field and flights, compute, and show the way.
+    Demo(demo::Demo),
     /// Write every waypoint with the field's values at it.
     Sample(sample::Sample),
     /// Say what is in field and flights files, and what is wrong with them.
@@ -52,6 +55,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Ending> {
         match self.command {
             Command::Compute(compute) => compute.run(self.verbose),
+            Command::Demo(demo) => demo.run(self.verbose),
             Command::Sample(sample) => sample.run(self.verbose),
             Command::Inspect(inspect) => inspect.run(),
             Command::Prepare(prepare) => prepare.run(self.verbose),

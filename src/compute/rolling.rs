@@ -68,6 +68,9 @@ impl RollingMean {
         let mut largest = self.largest;
         for k in 1..self.run.len() {
             let ((ta, ca, ia), (tb, cb, _)) = (self.run[k - 1], self.run[k]);
+            if ta + self.window_s > t1 {
+                break;
+            }
             // The window starts within [ta, tb] while it ends within [from, to].
             let from = (ta + self.window_s).max(t0);
             let to = (tb + self.window_s).min(t1);

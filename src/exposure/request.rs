@@ -113,7 +113,7 @@ impl Request {
         };
         let (temperature, humidity) = (has("temperature"), has("specific_humidity"));
         let extra = if needs_density(&lanes) { usize::from(temperature) + usize::from(humidity) } else { 0 };
-        let passes = lanes.chunks(MOST_CHANNELS - extra).map(|chunk| {
+        let passes = chunks(&lanes, MOST_CHANNELS - extra).into_iter().map(|chunk| {
             let mut channels: Vec<ChannelRequest> = chunk.iter().map(|(_, c)| c.clone()).collect();
             let dense = needs_density(chunk);
             let mut add = |name: &str, there: bool| {
@@ -239,6 +239,23 @@ impl Request {
             .map(|limit| Limit { value: limit.value, unit_text: limit.unit.to_owned(), unit: limit.parsed_unit() })
             .collect()
     }
+}
+
+/// Lanes in runs of at most `most`, those of one contaminant together: the
+/// figures of its mixing ratio stand in the rows of its concentration.
+fn chunks(lanes: &[(Lane, ChannelRequest)], most: usize) -> Vec<&[(Lane, ChannelRequest)]> {
+    let mut chunks = Vec::new();
+    let mut rest = lanes;
+    while !rest.is_empty() {
+        let mut end = most.min(rest.len());
+        while end < rest.len() && end > 1 && rest[end].0.contaminant == rest[end - 1].0.contaminant {
+            end -= 1;
+        }
+        let (chunk, others) = rest.split_at(end);
+        chunks.push(chunk);
+        rest = others;
+    }
+    chunks
 }
 
 #[cfg(test)]

@@ -12,10 +12,12 @@
 //! | GRIB2 | `grib/` |
 //! | Zarr v2 and v3 | `zarr/` |
 //! | zip of the above | `archive.rs` |
+//! | none: functions | `analytic.rs`, `synthetic/` |
 //!
 //! What the array formats share, the CF conventions, is in `cf/`; what a file
 //! of no format looks like, in `lookalike.rs`.
 
+pub mod analytic;
 pub mod archive;
 pub mod cf;
 pub mod dataset;
@@ -24,6 +26,7 @@ pub mod hybrid;
 mod lookalike;
 pub mod netcdf;
 pub mod slab;
+pub mod synthetic;
 pub mod zarr;
 
 use std::{
@@ -33,12 +36,25 @@ use std::{
     path::{Path, PathBuf},
 };
 
+use self::dataset::LevelPlace;
+
 /// One opened file or store.
 ///
 /// Reads may come from many threads at once.
 pub trait FieldSource: Send + Sync {
     /// What the source calls itself: format and version, as in `NetCDF-4`.
     fn format(&self) -> String;
+
+    /// What messages call it, `outer.zip:inner.nc` inside an archive; `None`
+    /// for one that is of no file.
+    fn path(&self) -> Option<&Path> {
+        None
+    }
+
+    /// What a value at a level stands for, where the source itself says so.
+    fn levels_at(&self) -> LevelPlace {
+        LevelPlace::Point
+    }
 
     /// The gridded variables, in the file's order. Coordinates are not listed.
     fn variables(&self) -> &[Variable];

@@ -5,7 +5,8 @@ use std::ops::Range;
 use super::{
     Waypoint,
     column::NO_NAME,
-    repair::{self, Faults, Point, Reject},
+    fault::Reject,
+    repair::{self, Faults, Point},
     rows::{Group, NO_GROUP, Rows},
 };
 
@@ -133,7 +134,7 @@ pub(super) fn assemble(rows: &Rows, grouping: &Grouping, group: u32, gap_s: f64)
         return done;
     }
     done.faults = faults;
-    let parts = if by_callsign { part_by_callsign(points, gap_s) } else { vec![points] };
+    let parts = if by_callsign { part_by_callsign(points, &rows.callsigns, gap_s) } else { vec![points] };
     for part in parts {
         for flight in part.chunk_by(|a, b| b.time_s - a.time_s <= gap_s) {
             let callsign = rows.callsigns.get(flight[0].callsign as usize).filter(|_| by_callsign);
@@ -157,7 +158,16 @@ impl Assembled {
 }
 
 /// Parts the sorted rows of an aircraft, in order of first appearance.
-fn part_by_callsign(mut points: Vec<Point>, gap_s: f64) -> Vec<Vec<Point>> {
+fn part_by_callsign(mut points: Vec<Point>, callsigns: &[String], gap_s: f64) -> Vec<Vec<Point>> {
+    // Which callsign is inherited must not depend on the order of the file:
+    // of rows at one time those with a callsign come first, by its letters.
+    let name = |p: &Point| callsigns.get(p.callsign as usize);
+    let order = |a: &Point, b: &Point| {
+        a.time_s.total_cmp(&b.time_s).then_with(|| (name(a).is_none(), name(a)).cmp(&(name(b).is_none(), name(b))))
+    };
+    if points.iter().any(|p| p.callsign == NO_NAME) {
+        points.sort_by(order);
+    }
     inherit(points.iter_mut(), gap_s);
     inherit(points.iter_mut().rev(), gap_s);
     let mut parts: Vec<Vec<Point>> = Vec::new();

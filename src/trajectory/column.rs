@@ -153,14 +153,14 @@ pub(super) fn names(array: &ArrayRef) -> Option<Names> {
         return dictionary_names(dictionary);
     }
     match array.data_type() {
-        DataType::Utf8 => Some(collect_names(array.as_string::<i32>())),
-        DataType::LargeUtf8 => Some(collect_names(array.as_string::<i64>())),
-        DataType::Utf8View => Some(collect_names(array.as_string_view())),
+        DataType::Utf8 => Some(collect_names(&array.as_string::<i32>())),
+        DataType::LargeUtf8 => Some(collect_names(&array.as_string::<i64>())),
+        DataType::Utf8View => Some(collect_names(&array.as_string_view())),
         _ => {
             let values = numbers(array, &mut Unreadable::default())?;
             let text = |v: f64| if v.is_nan() { None } else { Some(v.to_string()) };
             let text: StringArray = values.into_iter().map(text).collect();
-            Some(collect_names(&text))
+            Some(collect_names(&&text))
         }
     }
 }
@@ -286,7 +286,7 @@ impl<'a> Cells<'a> for &'a StringViewArray {}
 
 /// Rows of one flight mostly follow each other: only a name that differs
 /// from the one above is looked up.
-fn collect_names<'a>(cells: impl Cells<'a>) -> Names {
+fn collect_names<'a>(cells: &impl Cells<'a>) -> Names {
     let mut found = Names { codes: Vec::with_capacity(cells.len()), names: Vec::new() };
     let mut index: HashMap<&'a str, u32> = HashMap::new();
     let (mut last, mut last_code) = ("", NO_NAME);
@@ -306,4 +306,38 @@ fn collect_names<'a>(cells: impl Cells<'a>) -> Names {
         found.codes.push(last_code);
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_fast_calendar_is_the_calendar() {
+        for year in [1, 1899, 1900, 1969, 1970, 1999, 2000, 2004, 2018, 2023, 2100, 2400, 9999] {
+            for month in 1..=12 {
+                for (day, time) in [(1, "00:00:00"), (12, "07:08:09"), (28, "23:59:59")] {
+                    let text = format!("{year:04}-{month:02}-{day:02}T{time}");
+                    let fast = common_time(text.as_bytes());
+                    assert!(fast.is_some());
+                    assert_eq!(fast, UnixTime::parse(&text).map(|t| t.0), "{text}");
+                    assert_eq!(fast, common_time(text.replace('T', " ").as_bytes()));
+                }
+            }
+        }
+        for text in [
+            "2018-13-01 00:00:00",
+            "2018-00-01 00:00:00",
+            "2018-01-01 24:00:00",
+            "2018-01-01 00:00:60",
+            "2018-01-01 00:00:0x",
+        ] {
+            assert_eq!(common_time(text.as_bytes()), None, "{text}");
+        }
+        // Python: datetime(2020, 2, 29, 12, tzinfo=utc).timestamp(), and with a fraction.
+        assert_eq!(time("2020-02-29 12:00:00"), Some(1_582_977_600.0));
+        assert_eq!(time("2020-02-29 12:00:00.5+00:00"), Some(1_582_977_600.5));
+        assert_eq!(time("1582977600500"), Some(1_582_977_600.5));
+        assert_eq!(time("noon"), None);
+    }
 }

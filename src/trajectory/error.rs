@@ -72,6 +72,7 @@ impl FlightsError {
     }
 
     /// [`FlightsError::Io`] for `path`; a damaged gzip stream is [`FlightsError::Corrupt`].
+    #[must_use]
     pub fn io(path: &Path, source: std::io::Error) -> Self {
         use std::io::ErrorKind::{InvalidData, InvalidInput, Other, UnexpectedEof};
         match source.kind() {

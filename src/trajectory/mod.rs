@@ -5,28 +5,35 @@
 //! the globe, pressures are positive. What a file had wrong was repaired or
 //! rejected, and counted, on the way in.
 
+pub mod airports;
 mod assemble;
+mod cells;
 mod column;
 mod csv;
 mod dialect;
 mod error;
+mod fault;
 mod format;
 pub mod geodesy;
+mod input;
 mod json;
 mod parquet;
 pub mod phase;
 mod points;
 mod read;
 mod repair;
+mod report;
 mod rows;
 mod source;
+pub mod synthetic;
 mod write;
 
 pub use dialect::AltitudeUnit;
 pub use error::FlightsError;
+pub use fault::{Fault, Reject, Repairs};
 pub use points::{PointTable, read_points};
-pub use read::{FileReport, FleetReader, Loaded, ReadOptions, read};
-pub use repair::{Fault, Reject, Repairs};
+pub use read::{FleetReader, ReadOptions, read};
+pub use report::{FileReport, Loaded};
 pub use rows::Extent;
 pub use write::{write_csv, write_parquet};
 

@@ -1,10 +1,10 @@
-//! Phases of flight, labelled as OpenAP's `FlightPhase` does: fuzzy logic on
+//! Phases of flight, labelled as `OpenAP`'s `FlightPhase` does: fuzzy logic on
 //! altitude, speed and rate of climb.
 //!
 //! Sun, Ellerbroek and Hoekstra 2017, Flight Extraction and Phase
 //! Identification for Large Automatic Dependent Surveillance–Broadcast
 //! Datasets, J. Aerospace Information Systems 14(10), doi
-//! 10.2514/1.I010520; numbers as in OpenAP 2.6.
+//! 10.2514/1.I010520; numbers as in `OpenAP` 2.6.
 
 use serde::{Deserialize, Serialize};
 
@@ -58,7 +58,7 @@ const WINDOW_S: f64 = 60.0;
 /// and those of the last segment count again for the last waypoint.
 ///
 /// Waypoints are taken together in windows of 60 s from the first one on. The
-/// last window, which may be cut short and which OpenAP leaves without a label,
+/// last window, which may be cut short and which `OpenAP` leaves without a label,
 /// has the label of the one before; alone, it is judged like any other. Where
 /// the source says that the aircraft is on the ground, it is.
 #[must_use]
@@ -220,7 +220,7 @@ mod tests {
         units::Altitude,
     };
 
-    /// OpenAP 2.6.2: `FlightPhase.phaselabel()` of a window with this
+    /// `OpenAP` 2.6.2: `FlightPhase.phaselabel()` of a window with this
     /// altitude \[ft\], speed \[kt\] and rate of climb \[ft/min\].
     const OPENAP: &[(f64, f64, f64, &str)] = &[
         (0.0, 0.0, 0.0, "GND"),

@@ -15,7 +15,11 @@
 //! its rows are wrong (not: missing), or when it moves faster than 600 m/s
 //! after all repairs.
 
-use super::{Waypoint, rows::is_position};
+use super::{
+    Waypoint,
+    fault::{Fault, Repairs},
+    rows::is_position,
+};
 use crate::{
     atmosphere::isa_pressure,
     time::UnixTime,
@@ -40,70 +44,6 @@ const ALTITUDE_RANGE_M: std::ops::RangeInclusive<f64> = -1_000.0..=25_000.0;
 const EARTH_RADIUS_M: f64 = 6_371_008.8;
 const METRES_PER_DEGREE: f64 = EARTH_RADIUS_M * std::f64::consts::PI / 180.0;
 
-/// What can be wrong with a row, or what is worth counting.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Fault {
-    /// No column says which flight the row belongs to; dropped.
-    NoFlight,
-    /// No time; dropped.
-    NoTime,
-    /// No longitude or latitude; dropped.
-    NoPosition,
-    /// Longitude or latitude off the globe; dropped.
-    WrongPosition,
-    /// Time before that of a row above; sorted.
-    OutOfOrder,
-    /// Same time as another row of the flight; one is kept.
-    Duplicate,
-    /// A place that cannot be reached; dropped.
-    PositionSpike,
-    /// Altitude outside −1,000 … 25,000 m; as if missing.
-    WrongAltitude,
-    /// An altitude that cannot be reached; interpolated.
-    AltitudeSpike,
-    /// No altitude; interpolated, or 0 m on the ground.
-    AltitudeFilled,
-    /// No altitude and none to interpolate from; dropped.
-    NoAltitude,
-    /// On the ground by the file's own word; kept and marked.
-    OnGround,
-}
-
-/// The names of faults, in the order of [`Fault`]: as results write them,
-/// and whether they are wrong values rather than missing or harmless ones.
-const FAULTS: [(Fault, &str, bool); 12] = [
-    (Fault::NoFlight, "rows without a flight dropped", false),
-    (Fault::NoTime, "rows without a time dropped", false),
-    (Fault::NoPosition, "rows without a position dropped", false),
-    (Fault::WrongPosition, "positions off the globe dropped", true),
-    (Fault::OutOfOrder, "rows out of order sorted", false),
-    (Fault::Duplicate, "rows at a time already taken dropped", false),
-    (Fault::PositionSpike, "position spikes dropped", true),
-    (Fault::WrongAltitude, "altitudes out of range taken as missing", true),
-    (Fault::AltitudeSpike, "altitude spikes interpolated", true),
-    (Fault::AltitudeFilled, "missing altitudes filled", false),
-    (Fault::NoAltitude, "rows without an altitude dropped", false),
-    (Fault::OnGround, "waypoints on the ground", false),
-];
-
-/// How often each fault was met.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Repairs {
-    rows: u64,
-    counts: [u64; FAULTS.len()],
-}
-
-/// A flight that could not be used.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Reject {
-    /// Its name.
-    pub flight_id: String,
-    /// What is wrong with it.
-    pub reason: String,
-    /// Rows that the files have of it.
-    pub waypoints: usize,
-}
-
 /// A row on its way to a waypoint.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Point {
@@ -123,58 +63,6 @@ pub(super) struct Point {
 
 /// Faults of one flight, each with the file that it is from.
 pub(super) type Faults = Vec<(u32, Fault)>;
-
-impl Fault {
-    /// Every fault, in the order in which results list them.
-    pub fn all() -> impl Iterator<Item = Self> {
-        FAULTS.iter().map(|&(fault, ..)| fault)
-    }
-
-    /// As results write it, after the count.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        FAULTS[self as usize].1
-    }
-
-    fn is_wrong(self) -> bool {
-        FAULTS[self as usize].2
-    }
-}
-
-impl Repairs {
-    /// Rows that were looked at.
-    #[must_use]
-    pub fn rows(&self) -> u64 {
-        self.rows
-    }
-
-    /// How often a fault was met.
-    #[must_use]
-    pub fn count(&self, fault: Fault) -> u64 {
-        self.counts[fault as usize]
-    }
-
-    /// The faults that were met, with how often.
-    pub fn iter(&self) -> impl Iterator<Item = (Fault, u64)> {
-        Fault::all().map(|f| (f, self.count(f))).filter(|&(_, n)| n > 0)
-    }
-
-    /// Adds what another counted.
-    pub fn add(&mut self, other: &Self) {
-        self.rows += other.rows;
-        for (a, b) in self.counts.iter_mut().zip(other.counts) {
-            *a += b;
-        }
-    }
-
-    pub(super) fn note(&mut self, fault: Fault, times: u64) {
-        self.counts[fault as usize] += times;
-    }
-
-    pub(super) fn note_rows(&mut self, rows: u64) {
-        self.rows += rows;
-    }
-}
 
 /// Drops rows that are nowhere or never, and altitudes that cannot be.
 pub(super) fn drop_unusable(points: &mut Vec<Point>, faults: &mut Faults) {
@@ -208,11 +96,11 @@ pub(super) fn sort_by_time(points: &mut [Point]) {
 /// Counts the rows that came after one of a later time.
 fn count_out_of_order(points: &[Point], faults: &mut Faults) {
     let mut first_row = u32::MAX;
-    for p in points.iter().rev() {
-        if p.row > first_row {
-            faults.push((p.file, Fault::OutOfOrder));
-        }
-        first_row = first_row.min(p.row);
+    #[expect(clippy::float_cmp, reason = "the same time is exactly the same")]
+    for same_time in points.chunk_by(|a, b| a.time_s == b.time_s).rev() {
+        let late = same_time.iter().filter(|p| p.row > first_row);
+        faults.extend(late.map(|p| (p.file, Fault::OutOfOrder)));
+        first_row = same_time.iter().map(|p| p.row).fold(first_row, u32::min);
     }
 }
 
@@ -359,8 +247,9 @@ fn mend_altitude_spikes(points: &mut [Point], faults: &mut Faults) {
     }
 }
 
-/// Indexes of up to [`MAX_SPIKE`] points in a row that do not agree with the
-/// point before, while the point after them does.
+/// Indexes of up to [`MAX_SPIKE`] points in a row that agree neither with the
+/// point before them nor with the one after, while these two agree. What does
+/// not return is a step, and stays.
 ///
 /// `end` says whether the first or the last point agrees with its neighbour;
 /// it is a spike if not, while the two points next to it agree.
@@ -379,7 +268,8 @@ fn spikes(
     let mut i = last + 1;
     while i < n {
         if !agree(&points[last], &points[i]) {
-            let back = (i + 1..n.min(i + 1 + MAX_SPIKE)).find(|&j| agree(&points[last], &points[j]));
+            let returns = |&j: &usize| agree(&points[last], &points[j]) && !agree(&points[j - 1], &points[j]);
+            let back = (i + 1..n.min(i + 1 + MAX_SPIKE)).find(returns);
             if let Some(back) = back {
                 found.extend(i..back);
                 i = back;

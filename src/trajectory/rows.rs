@@ -269,8 +269,11 @@ impl Rows {
     /// A row belongs to its flight; without one to its aircraft; without that
     /// to its callsign; in a file without any of these columns, to the file.
     pub(super) fn append_groups(&mut self, chunk: &Chunk, file_name: &str) {
-        let sources: [(&Option<Names>, fn(String) -> Group); 3] =
-            [(&chunk.flight, Group::Flight), (&chunk.aircraft, Group::Aircraft), (&chunk.callsign, Group::Callsign)];
+        let sources: [NamesOf<'_>; 3] = [
+            (chunk.flight.as_ref(), Group::Flight),
+            (chunk.aircraft.as_ref(), Group::Aircraft),
+            (chunk.callsign.as_ref(), Group::Callsign),
+        ];
         let fallback = if sources.iter().all(|(names, _)| names.is_none()) {
             self.intern_group(Group::File(file_name.to_owned()))
         } else {
@@ -278,7 +281,7 @@ impl Rows {
         };
         // Names are hashed once a batch, and only those that rows use.
         let mut known: Vec<Vec<u32>> =
-            sources.iter().map(|(names, _)| vec![NO_GROUP; names.as_ref().map_or(0, |n| n.names.len())]).collect();
+            sources.iter().map(|(names, _)| vec![NO_GROUP; names.map_or(0, |n| n.names.len())]).collect();
         self.group.reserve(chunk.len());
         for row in 0..chunk.len() {
             let mut group = fallback;
@@ -331,11 +334,6 @@ impl Rows {
     /// Keeps the rows of some groups, in their order.
     pub(super) fn retain(&mut self, keep: impl Fn(u32) -> bool) {
         let kept: Vec<bool> = self.group.iter().map(|&g| keep(g)).collect();
-        fn pick<T: Copy>(values: &mut Vec<T>, kept: &[bool]) {
-            let mut flags = kept.iter();
-            values.retain(|_| flags.next() == Some(&true));
-            values.shrink_to(values.len() * 2);
-        }
         pick(&mut self.callsign, &kept);
         pick(&mut self.file, &kept);
         pick(&mut self.time_s, &kept);
@@ -347,6 +345,16 @@ impl Rows {
         pick(&mut self.group, &kept);
     }
 }
+
+/// Keeps the flagged values.
+fn pick<T: Copy>(values: &mut Vec<T>, kept: &[bool]) {
+    let mut flags = kept.iter();
+    values.retain(|_| flags.next() == Some(&true));
+    values.shrink_to(values.len() * 2);
+}
+
+/// A column of names, and what they are names of.
+type NamesOf<'a> = (Option<&'a Names>, fn(String) -> Group);
 
 /// Takes over the first chunk instead of copying it.
 fn extend<T>(column: &mut Vec<T>, mut chunk: Vec<T>) {

@@ -17,7 +17,7 @@ const HEAD_BYTES: usize = 8192;
 /// than this is no table but a trap for the memory.
 const MAX_EXPANSION: u64 = 200;
 /// Below this size the expansion does not matter.
-const FREE_BYTES: u64 = 64 << 20;
+const FREE_BYTES: u64 = 16 << 20;
 
 /// A file that was found and looked into.
 pub(super) struct Source {

@@ -82,6 +82,46 @@ pub(super) fn run<const S: usize>(shared: &Shared<'_>, path: Labelled<'_>, state
     }
 }
 
+/// All channels at the cells of a block, where they lie `inside`.
+pub(super) fn sample_block<const S: usize>(
+    instructions: Instructions,
+    slabs: &Slabs<'_>,
+    cells: &Cells,
+    inside: &[bool],
+    values: &mut [[f64; S]],
+) {
+    match instructions {
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx512(v4) => v4.vectorize(Gather::<S, V3> { vectors: *v4, slabs, cells, inside, values }),
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(v3) => v3.vectorize(Gather::<S, V3> { vectors: v3, slabs, cells, inside, values }),
+        Instructions::Portable => {
+            Gather::<S, Portable> { vectors: Portable, slabs, cells, inside, values }.call();
+        }
+    }
+}
+
+struct Gather<'a, const S: usize, V> {
+    vectors: V,
+    slabs: &'a Slabs<'a>,
+    cells: &'a Cells,
+    inside: &'a [bool],
+    values: &'a mut [[f64; S]],
+}
+
+impl<const S: usize, V: Vectors> NullaryFnOnce for Gather<'_, S, V> {
+    type Output = ();
+
+    #[inline(always)]
+    fn call(self) {
+        for (i, values) in self.values.iter_mut().enumerate().take(self.inside.len()) {
+            if self.inside[i] {
+                self.slabs.gather::<S, V>(self.vectors, &self.cells.get(i), values);
+            }
+        }
+    }
+}
+
 /// The walk as a value: a closure would not be compiled for the instruction
 /// set that it is dispatched to.
 struct Walk<'a, 'b, const S: usize, V> {
@@ -103,6 +143,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
         let mut points = Points::new();
         let mut cells = Cells::new();
         let mut walker = Walker::<S>::resume(&unpacked, state);
+        let has_missing = shared.has_missing || walker.begins_missing();
         loop {
             points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
             if points.len == 0 {
@@ -121,7 +162,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
                     walker.unset(i);
                 }
             }
-            if shared.has_missing {
+            if has_missing {
                 walker.reduce::<true>();
             } else {
                 walker.reduce::<false>();
@@ -135,11 +176,11 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
 struct Unpacked<'a, const S: usize> {
     program: &'a Program,
     lanes: usize,
-    /// Lane = v (a + b ρ + c / ρ).
+    /// Lane = v (a + b ρ + c / ρ), of which one is 1 and two are 0.
     a: [f64; S],
     b: [f64; S],
     c: [f64; S],
-    /// χ = v (a + c / ρ), for the dose.
+    /// χ = v (a + c / ρ), for the dose; one is 1 and the other 0.
     dose_a: [f64; S],
     dose_c: [f64; S],
     /// Lowest threshold of each lane; ∞ where there is none.
@@ -236,6 +277,12 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         Self { unpacked, state, samples, totals, running, phase, started }
     }
 
+    /// Whether the last sample of the window before lacks a value: this window
+    /// may miss none, and yet the step into it does.
+    fn begins_missing(&self) -> bool {
+        self.samples.inside[0] && self.samples.values[0][..self.unpacked.lanes].iter().any(|v| v.is_nan())
+    }
+
     fn suspend(mut self) {
         if !self.started {
             return;
@@ -268,11 +315,14 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         let inverse = 1.0 / density;
         if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
             for k in 0..S {
-                mixing_ratio[k] = values[k] * unpacked.dose_c[k].mul_add(inverse, unpacked.dose_a[k]);
+                mixing_ratio[k] = values[k] * if unpacked.dose_c[k] > 0.0 { inverse } else { unpacked.dose_a[k] };
             }
         }
+        // Chosen, not multiplied by zero: a lane without density is not missing
+        // where temperature or humidity are.
         for k in 0..S {
-            values[k] *= unpacked.c[k].mul_add(inverse, unpacked.b[k].mul_add(density, unpacked.a[k]));
+            let dense = if unpacked.b[k] > 0.0 { density } else { inverse };
+            values[k] *= if unpacked.b[k] + unpacked.c[k] > 0.0 { dense } else { unpacked.a[k] };
         }
     }
 
@@ -300,7 +350,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
             if phase != self.phase || !self.started {
                 self.turn_to(phase, from - 1);
             }
-            self.running.add::<MISSING>(&self.samples, from..to, &mut self.totals.partial_s);
+            self.running.add::<MISSING>(&self.samples, from..to, self.totals.partial_s_mut());
             self.add_rare(has_thresholds_met, from..to);
             from = to;
         }

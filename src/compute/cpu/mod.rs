@@ -12,9 +12,12 @@ mod kernel;
 mod locate;
 pub(crate) mod path;
 mod reduce;
+mod sample;
 mod vector;
 
 use rayon::prelude::*;
+
+pub use sample::{Places, sample};
 
 use self::{
     gather::Slabs,

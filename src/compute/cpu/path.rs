@@ -190,14 +190,11 @@ fn waypoint_at(flight: &Trajectory<'_>, waypoint: usize) -> (f64, f64, f64) {
     (flight.longitude_deg[waypoint], flight.latitude_deg[waypoint], flight.pressure_pa[waypoint])
 }
 
-/// Index in [`Phase::PARTS`].
+/// Index in [`Phase::PARTS`], whose phases follow [`Phase::Flight`] in their
+/// order; a label that names no part counts as cruise.
+#[inline(always)]
 pub(crate) fn part(phase: Phase) -> u8 {
-    match phase {
-        Phase::Ground => 0,
-        Phase::Climb => 1,
-        Phase::Cruise | Phase::Flight => 2,
-        Phase::Descent => 3,
-    }
+    if phase == Phase::Flight { Phase::Cruise as u8 - 1 } else { phase as u8 - 1 }
 }
 
 /// The way between two waypoints: a great circle at constant speed, pressure

@@ -172,6 +172,10 @@ impl<S: ArrayStore> FieldSource for CfSource<S> {
         self.store.format()
     }
 
+    fn path(&self) -> Option<&Path> {
+        Some(self.store.path())
+    }
+
     fn variables(&self) -> &[Variable] {
         &self.interpreted.variables
     }

@@ -92,8 +92,9 @@ pub(super) fn level_keys(levels: &Levels) -> Vec<i64> {
 }
 
 /// Pressures of fixed levels \[Pa\], in the file's order; altitudes through
-/// the standard atmosphere.
-pub(super) fn pressures(levels: &Levels) -> Vec<f64> {
+/// the standard atmosphere; none for surface fields and hybrid levels.
+#[must_use]
+pub fn pressures(levels: &Levels) -> Vec<f64> {
     let of = |altitude: Altitude| isa_pressure(altitude).pascal();
     match levels {
         Levels::Surface | Levels::Hybrid(_) => Vec::new(),
@@ -133,7 +134,10 @@ pub(super) fn fixed_axis(pressure_pa: &[f64], place: LevelPlace, rule: VerticalR
 
 /// Half-level coefficients for hybrid levels: the file's, the data-set
 /// file's, or those that the numbers leave no doubt about.
-pub(super) fn half_levels(levels: &HybridLevels, table: Option<HybridTable>) -> Result<Vec<(f64, f64)>, String> {
+///
+/// # Errors
+/// When the table is in doubt, or lacks a level.
+pub fn half_levels(levels: &HybridLevels, table: Option<HybridTable>) -> Result<Vec<(f64, f64)>, String> {
     if let Some(table) = &levels.half_levels {
         return Ok(table.clone());
     }
@@ -225,7 +229,9 @@ pub(super) fn cut_levels(axis: &LevelAxis, range: &Range<usize>) -> LevelAxis {
 /// follow, `None` where axis and arc do not meet.
 pub(super) fn touched_columns(axis: &LongitudeAxis, (west, width): (f64, f64)) -> Option<(usize, usize)> {
     let whole = Some((0, axis.columns()));
-    if width >= 350.0 {
+    // Where the rest of the circle lies within one cell, that cell is both
+    // the first and the last that the arc touches.
+    if width >= 350.0 || width + axis.widest_step() >= 360.0 {
         return whole;
     }
     if !axis.is_global() {

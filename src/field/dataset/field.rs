@@ -7,7 +7,7 @@ use super::{
     axes::{self, Sorted},
 };
 use crate::{
-    field::{FieldError, Levels, Variable, slab::padded},
+    field::{FieldError, HybridLevels, Levels, Variable, slab::padded},
     grid::{Axis, Grid, LevelAxis, LongitudeAxis, VerticalRule},
 };
 
@@ -29,6 +29,8 @@ pub struct Field<'a> {
     pub times_s: Vec<f64>,
     /// Channels in order.
     pub channels: Vec<Channel>,
+    /// The whole vertical axis, downwards, in the files' own terms.
+    pub(super) vertical: Levels,
     /// Surface pressure, where the levels need it.
     pub(super) surface: Option<Channel>,
     /// Levels of the whole axis that are in memory.
@@ -111,7 +113,8 @@ impl Dataset {
         let mut timed = groups.clone();
         timed.extend(surface_places.iter().map(|(places, _)| places.as_slice()));
         let axes = self.axes(&groups, &timed, &mut remarks)?;
-        let levels = self.level_axis(first, &axes, rule)?;
+        let vertical = self.vertical(first, &all, &axes);
+        let levels = self.level_axis(first, &vertical, rule)?;
         let whole = Grid {
             levels,
             latitude: Axis::new("latitude", axes.latitudes.clone()).map_err(|e| FieldError::Dataset(e.to_string()))?,
@@ -126,7 +129,17 @@ impl Dataset {
             log: false,
         });
         let (grid, levels, latitudes) = cut(whole, within);
-        Ok(Field { dataset: self, grid, times_s: axes.times_s, channels, surface, levels, latitudes, remarks })
+        Ok(Field {
+            dataset: self,
+            grid,
+            times_s: axes.times_s,
+            channels,
+            vertical,
+            surface,
+            levels,
+            latitudes,
+            remarks,
+        })
     }
 
     /// The channels of contaminants, for [`Dataset::field`].
@@ -250,25 +263,43 @@ impl Dataset {
         self.header(place).times_s.iter().map(|t| ((t + self.file.time_offset_s) * 1e3).round() as i64).collect()
     }
 
-    fn level_axis(&self, first: Place, axes: &Axes, rule: VerticalRule) -> Result<LevelAxis, FieldError> {
+    /// The levels behind the keys, in the files' own terms.
+    fn vertical(&self, first: Place, all: &[Place], axes: &Axes) -> Levels {
+        let pick = |values: fn(&Levels) -> &[f64]| {
+            let mut exact = BTreeMap::new();
+            for levels in all.iter().map(|&place| &self.header(place).levels) {
+                for (key, value) in axes::level_keys(levels).into_iter().zip(values(levels)) {
+                    exact.entry(key).or_insert(*value);
+                }
+            }
+            axes.level_keys.iter().filter_map(|key| exact.get(key).copied()).collect()
+        };
+        let values: fn(&Levels) -> &[f64] = |levels| match levels {
+            Levels::Pressure(v) | Levels::Altitude(v) | Levels::FlightLevel(v) => v,
+            Levels::Surface | Levels::Hybrid(_) => &[],
+        };
+        match &self.header(first).levels {
+            Levels::Surface => Levels::Surface,
+            Levels::Pressure(_) => Levels::Pressure(pick(values)),
+            Levels::Altitude(_) => Levels::Altitude(pick(values)),
+            Levels::FlightLevel(_) => Levels::FlightLevel(pick(values)),
+            Levels::Hybrid(hybrid) => Levels::Hybrid(HybridLevels {
+                numbers: axes.level_keys.iter().filter_map(|&n| u32::try_from(n).ok()).collect(),
+                half_levels: axes::half_levels(hybrid, self.file.hybrid_levels).ok(),
+            }),
+        }
+    }
+
+    fn level_axis(&self, first: Place, vertical: &Levels, rule: VerticalRule) -> Result<LevelAxis, FieldError> {
         let header = self.header(first);
         let place = self.file.levels.at;
         let rule = if place == LevelPlace::Point { rule } else { VerticalRule::LayerMean };
-        let axis = match &header.levels {
-            Levels::Hybrid(hybrid) => {
-                let table = axes::half_levels(hybrid, self.file.hybrid_levels);
-                let numbers: Vec<u32> = axes.level_keys.iter().filter_map(|&n| u32::try_from(n).ok()).collect();
-                table.and_then(|table| axes::hybrid_axis(&numbers, &table, rule))
+        let axis = match (&header.levels, vertical) {
+            (Levels::Hybrid(hybrid), Levels::Hybrid(HybridLevels { numbers, .. })) => {
+                axes::half_levels(hybrid, self.file.hybrid_levels)
+                    .and_then(|table| axes::hybrid_axis(numbers, &table, rule))
             }
-            levels => {
-                // The exact pressures behind the keys.
-                let exact: BTreeMap<i64, f64> =
-                    axes::level_keys(levels).into_iter().zip(axes::pressures(levels)).collect();
-                #[expect(clippy::cast_precision_loss, reason = "mPa of the atmosphere are exact")]
-                let pressures: Vec<f64> =
-                    axes.level_keys.iter().map(|k| exact.get(k).copied().unwrap_or(*k as f64 / 1e3)).collect();
-                axes::fixed_axis(&pressures, place, rule)
-            }
+            _ => axes::fixed_axis(&axes::pressures(vertical), place, rule),
         };
         axis.map_err(|what| FieldError::Dataset(format!("variable {}: {what}", header.name)))
     }

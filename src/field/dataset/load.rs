@@ -41,7 +41,7 @@ impl Field<'_> {
         slab.set_has_missing(has_missing.into_inner());
         if let Some(surface) = &self.surface {
             let mut values = vec![0.0; plane];
-            self.read_channel(surface, time, member, &(0..1), &mut values)?;
+            self.read_channel(surface, time..time + 1, member, &(0..1), &mut values)?;
             slab.set_surface_pa(values);
         }
         Ok(slab)
@@ -76,7 +76,7 @@ impl Field<'_> {
             .par_iter()
             .map(|channel| {
                 let mut values = vec![0.0; points];
-                self.read_channel(channel, time, member, &levels, &mut values)?;
+                self.read_channel(channel, time..time + 1, member, &levels, &mut values)?;
                 Ok(values)
             })
             .collect::<Result<Vec<Vec<f32>>, FieldError>>()?;
@@ -89,21 +89,21 @@ impl Field<'_> {
         })
     }
 
-    /// One channel of a band, `[level][latitude][column]`.
-    fn read_channel(
+    /// One channel of a band, `[time][level][latitude][column]`.
+    pub(super) fn read_channel(
         &self,
         channel: &Channel,
-        time: usize,
+        times: Range<usize>,
         member: usize,
         levels: &Range<usize>,
         out: &mut [f32],
     ) -> Result<(), FieldError> {
         match channel.parts.as_slice() {
-            [part] => self.read_part(part, time, member, levels, out)?,
+            [part] => self.read_part(part, times, member, levels, out)?,
             parts => {
                 let mut sum = vec![0.0_f64; out.len()];
                 for part in parts {
-                    self.read_part(part, time, member, levels, out)?;
+                    self.read_part(part, times.clone(), member, levels, out)?;
                     for (total, value) in sum.iter_mut().zip(out.iter()) {
                         *total += f64::from(*value);
                     }
@@ -127,17 +127,53 @@ impl Field<'_> {
     fn read_part(
         &self,
         part: &Part,
-        time: usize,
+        times: Range<usize>,
         member: usize,
         levels: &Range<usize>,
         out: &mut [f32],
     ) -> Result<(), FieldError> {
+        let volume = out.len() / times.len().max(1);
+        // Times that one piece has one after another are read at once.
+        let mut time = times.start;
+        while time < times.end {
+            let end = part.run(time..times.end, levels);
+            let out = &mut out[(time - times.start) * volume..(end - times.start) * volume];
+            self.read_levels(part, time..end, member, levels, out)?;
+            time = end;
+        }
+        if part.exponentiate {
+            for value in out.iter_mut() {
+                *value = value.exp();
+            }
+        }
+        if part.factor.to_bits() != 1.0_f64.to_bits() {
+            #[expect(clippy::cast_possible_truncation, reason = "fields are single precision")]
+            for value in out.iter_mut() {
+                *value = (f64::from(*value) * part.factor) as f32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Levels that one piece has one after another are read at once. More
+    /// than one time must be a [`Part::run`].
+    fn read_levels(
+        &self,
+        part: &Part,
+        times: Range<usize>,
+        member: usize,
+        levels: &Range<usize>,
+        out: &mut [f32],
+    ) -> Result<(), FieldError> {
+        if times.len() > 1 {
+            if let Some(piece) = part.first(times.start, levels.start) {
+                return self.read_piece(piece, times, member, levels.clone(), out);
+            }
+        }
         let plane = out.len() / levels.len().max(1);
-        // Levels that one piece has one after another are read at once.
         let mut level = levels.start;
         while level < levels.end {
-            let piece = part.pieces.iter().find(|p| p.times[time].is_some() && p.levels[level].is_some());
-            let Some(piece) = piece else {
+            let Some(piece) = part.first(times.start, level) else {
                 out[(level - levels.start) * plane..][..plane].fill(f32::NAN);
                 level += 1;
                 continue;
@@ -147,38 +183,32 @@ impl Field<'_> {
                 end += 1;
             }
             let out = &mut out[(level - levels.start) * plane..(end - levels.start) * plane];
-            self.read_piece(piece, time, member, level..end, out)?;
+            self.read_piece(piece, times.clone(), member, level..end, out)?;
             level = end;
-        }
-        if part.exponentiate {
-            out.iter_mut().for_each(|v| *v = v.exp());
-        }
-        if part.factor.to_bits() != 1.0_f64.to_bits() {
-            #[expect(clippy::cast_possible_truncation, reason = "fields are single precision")]
-            out.iter_mut().for_each(|v| *v = (f64::from(*v) * part.factor) as f32);
         }
         Ok(())
     }
 
-    /// Reads a box of a file and puts it into canonical order.
+    /// Reads a box of a file and puts it into canonical order. The file's
+    /// times are a run.
     fn read_piece(
         &self,
         piece: &Piece,
-        time: usize,
+        times: Range<usize>,
         member: usize,
         levels: Range<usize>,
         out: &mut [f32],
     ) -> Result<(), FieldError> {
         let header = self.dataset.header(piece.place);
         let source = &self.dataset.sources[piece.place.source];
-        let Some(file_time) = piece.times[time] else { return Ok(()) };
+        let Some(file_time) = piece.times[times.start] else { return Ok(()) };
         let file_levels: Vec<usize> = levels.clone().filter_map(|k| piece.levels[k]).collect();
         let file_latitudes = &piece.latitudes[self.latitudes.clone()];
         let columns = self.grid.longitude.columns();
         let file_columns: Vec<usize> = (0..columns).map(|c| piece.longitudes[self.grid.longitude.node(c)]).collect();
         let window = Window {
             member: if header.members.is_empty() { 0 } else { member },
-            times: file_time..file_time + 1,
+            times: file_time..file_time + times.len(),
             levels: span(&file_levels),
             latitudes: span(file_latitudes),
             longitudes: span(&file_columns),
@@ -190,16 +220,45 @@ impl Field<'_> {
         source.read(piece.place.variable, &window, &mut read)?;
         let (rows, row) = (window.latitudes.len(), window.longitudes.len());
         let runs = runs(&file_columns, window.longitudes.start);
-        for (k, &level) in file_levels.iter().enumerate() {
+        let planes = (0..times.len()).flat_map(|t| {
+            let first = t * window.levels.len();
+            file_levels.iter().map(move |level| first + level - window.levels.start)
+        });
+        for (k, plane) in planes.enumerate() {
             for (j, &latitude) in file_latitudes.iter().enumerate() {
                 let to = (k * file_latitudes.len() + j) * columns;
-                let from = ((level - window.levels.start) * rows + latitude - window.latitudes.start) * row;
+                let from = (plane * rows + latitude - window.latitudes.start) * row;
                 for run in &runs {
                     out[to + run.column..][..run.length].copy_from_slice(&read[from + run.source..][..run.length]);
                 }
             }
         }
         Ok(())
+    }
+}
+
+impl Part {
+    /// The piece that a plane is read from.
+    fn first(&self, time: usize, level: usize) -> Option<&Piece> {
+        self.pieces.iter().find(|p| p.times[time].is_some() && p.levels[level].is_some())
+    }
+
+    /// The end of the times, from the first of `times` on, that one piece has
+    /// with all `levels`, one after another in its file.
+    fn run(&self, times: Range<usize>, levels: &Range<usize>) -> usize {
+        let piece = |time| self.first(time, levels.start);
+        let mut end = times.start + 1;
+        let Some(first) = piece(times.start) else { return end };
+        if levels.clone().any(|level| first.levels[level].is_none()) {
+            return end;
+        }
+        while end < times.end
+            && piece(end).is_some_and(|p| std::ptr::eq(p, first))
+            && first.times[end] == first.times[end - 1].map(|t| t + 1)
+        {
+            end += 1;
+        }
+        end
     }
 }
 

@@ -9,15 +9,19 @@ mod axes;
 mod field;
 mod file;
 mod load;
+mod prepare;
+#[cfg(test)]
+mod prepare_tests;
 mod stack;
 #[cfg(test)]
 mod tests;
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc};
 
-pub use axes::FieldBox;
+pub use axes::{FieldBox, half_levels, pressures};
 pub use field::{Channel, ChannelRequest, Field, Part};
 pub use file::{DatasetFile, HybridTable, LevelKind, LevelPlace, LevelRule, ValueRule, VariableRule};
+pub use prepare::{Preparation, Written};
 
 use crate::{
     contaminant::{Entry, Role},
@@ -75,7 +79,11 @@ impl Dataset {
     /// # Errors
     /// When levels spelled in names do not fit together, or a variable of the
     /// data-set file is in no source.
-    pub fn of(sources: Vec<Box<dyn FieldSource>>, file: DatasetFile) -> Result<Self, FieldError> {
+    pub fn of(sources: Vec<Box<dyn FieldSource>>, mut file: DatasetFile) -> Result<Self, FieldError> {
+        if file.levels.at == LevelPlace::Point {
+            let said = sources.iter().map(|s| s.levels_at()).find(|at| *at != LevelPlace::Point);
+            file.levels.at = said.unwrap_or_default();
+        }
         let sources = sources.into_iter().map(|s| stack::stack(s, &file.levels)).collect::<Result<Vec<_>, _>>()?;
         let mut names: BTreeMap<String, Vec<Place>> = BTreeMap::new();
         let mut remarks = Vec::new();
@@ -203,6 +211,20 @@ impl Dataset {
         Ok(Some(Available { name: canonical.into(), stored: kinds[0].0, parts, log: false, entry }))
     }
 
+    /// A variable's unit as its file writes it.
+    #[must_use]
+    pub fn unit_in_file(&self, name: &str) -> Option<&str> {
+        let place = *self.places(name)?.first()?;
+        self.header(place).units.as_deref()
+    }
+
+    /// How a variable is interpolated, by the data-set file.
+    #[must_use]
+    pub fn value_rule(&self, name: &str) -> ValueRule {
+        let header = self.places(name).and_then(|places| Some(self.header(*places.first()?)));
+        header.and_then(|h| self.file.rule(&h.name)).map_or(ValueRule::Linear, |rule| rule.interpolation)
+    }
+
     fn has_levels(&self, name: &str) -> bool {
         self.names.get(name).is_some_and(|places| self.header(places[0]).levels != Levels::Surface)
     }
@@ -243,7 +265,7 @@ impl Dataset {
         ))
     }
 
-    pub(super) fn header(&self, place: Place) -> &Variable {
+    pub(crate) fn header(&self, place: Place) -> &Variable {
         &self.sources[place.source].variables()[place.variable]
     }
 

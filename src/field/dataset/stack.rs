@@ -1,6 +1,6 @@
 //! Levels spelled in the names of variables: `C_FL050`, `C_FL100`, …
 
-use super::file::{LevelKind, LevelRule};
+use super::file::{LevelKind, LevelPlace, LevelRule};
 use crate::field::{FieldError, FieldSource, Levels, Variable, Window};
 
 /// A source whose single-level variables stand as one variable with levels.
@@ -65,6 +65,14 @@ pub(super) fn stack(inner: Box<dyn FieldSource>, rule: &LevelRule) -> Result<Box
 impl FieldSource for Stacked {
     fn format(&self) -> String {
         self.inner.format()
+    }
+
+    fn path(&self) -> Option<&std::path::Path> {
+        self.inner.path()
+    }
+
+    fn levels_at(&self) -> LevelPlace {
+        self.inner.levels_at()
     }
 
     fn variables(&self) -> &[Variable] {

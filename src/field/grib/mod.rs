@@ -166,6 +166,10 @@ impl FieldSource for GribSource {
         "GRIB2".to_owned()
     }
 
+    fn path(&self) -> Option<&Path> {
+        Some(&self.path)
+    }
+
     fn variables(&self) -> &[Variable] {
         &self.variables
     }

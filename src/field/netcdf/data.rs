@@ -1,11 +1,11 @@
-//! Boxes of stored values, and the filters of HDF5.
+//! Boxes of stored values.
 
-use std::{io::Read, ops::Range, path::Path};
+use std::{ops::Range, path::Path};
 
-use hdf5_reader::{Dataset, FilterRegistry, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
+use hdf5_reader::{Dataset, Hdf5File, OpenOptions, SliceInfo, SliceInfoElem};
 use netcdf_reader::{DynStorage, NcFile, NcReadable, NcSliceInfo, NcSliceInfoElem, NcType, NcVariable};
 
-use super::MAKE_NETCDF;
+use super::{MAKE_NETCDF, filters};
 use crate::field::{FieldError, cf::Values};
 
 /// Where the values are.
@@ -21,7 +21,6 @@ const CHUNK_CACHE: usize = 16 << 20;
 /// DEFLATE makes at most this many bytes of one.
 const LARGEST_EXPANSION: u64 = 1032;
 const LARGEST_CHUNK: usize = 2 << 30;
-const FILTER_ZSTD: u16 = 32_015;
 
 impl Data {
     /// Opens the datasets; also gives the names of the root's groups.
@@ -37,7 +36,7 @@ impl Data {
         let options = OpenOptions::default()
             .with_chunk_cache_bytes(CHUNK_CACHE)
             .with_max_chunk_bytes(largest)
-            .with_filter_registry(filters(largest));
+            .with_filter_registry(filters::registry(largest));
         let file = Hdf5File::from_storage_with_options(storage, options).map_err(wrong)?;
         let root = file.root_group().map_err(wrong)?;
         let is_scale = |dataset: &Dataset| {
@@ -126,22 +125,6 @@ impl Data {
             Ok(array.iter().cloned().collect())
         }
     }
-}
-
-/// The reader's own filters, and Zstandard.
-fn filters(largest: usize) -> FilterRegistry {
-    let mut filters = FilterRegistry::new();
-    filters.register(
-        FILTER_ZSTD,
-        Box::new(move |_, data, _| {
-            let broken = |e: std::io::Error| hdf5_reader::error::Error::DecompressionError(format!("Zstandard: {e}"));
-            let mut decoder = zstd::Decoder::new(data).map_err(broken)?.take(largest as u64 + 1);
-            let mut decoded = Vec::new();
-            decoder.read_to_end(&mut decoded).map_err(broken)?;
-            Ok(decoded)
-        }),
-    );
-    filters
 }
 
 /// What a reader's error means to the user.

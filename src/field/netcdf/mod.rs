@@ -6,9 +6,11 @@
 //! | concern | file |
 //! |---|---|
 //! | opening; arrays and attributes | `mod.rs` |
-//! | boxes, filters | `data.rs` |
+//! | boxes | `data.rs` |
+//! | filters of HDF5 | `filters.rs` |
 
 mod data;
+mod filters;
 
 use std::{
     collections::BTreeMap,

@@ -35,6 +35,7 @@ use self::store::ZarrStore;
 use super::{
     FieldError, FieldSource, Variable, Window,
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
+    dataset::LevelPlace,
 };
 
 /// Dimensions of arrays that need no interpretation, slowest first.
@@ -118,6 +119,14 @@ fn is_unpacked(array: &RawArray) -> bool {
 impl FieldSource for ZarrSource {
     fn format(&self) -> String {
         self.store.format()
+    }
+
+    fn path(&self) -> Option<&Path> {
+        Some(self.store.path())
+    }
+
+    fn levels_at(&self) -> LevelPlace {
+        self.store.levels_at()
     }
 
     fn variables(&self) -> &[Variable] {

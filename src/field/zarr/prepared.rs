@@ -19,12 +19,14 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::{Map, Value, json};
 
 use super::metadata::is_plain_name;
-use crate::field::{FieldError, HybridLevels, Levels};
+use crate::field::{FieldError, HybridLevels, Levels, dataset::LevelPlace};
 
 /// Attribute of the group: `unfinished` or [`FINISHED`].
 pub(super) const STATE: &str = "skydose_prepared";
 /// Attribute of the group: what the store was made of.
 pub(super) const FINGERPRINT: &str = "skydose_fingerprint";
+/// Attribute of the group: what a value at a level stands for.
+pub const LEVELS_AT: &str = "skydose_levels_at";
 pub(super) const UNFINISHED: &str = "unfinished";
 pub(super) const FINISHED: &str = "finished";
 
@@ -108,6 +110,17 @@ pub(super) fn check_finished(root: &Path, attributes: &Map<String, Value>) -> Re
             "run the same `skydose prepare` again: it goes on where it stopped",
         )),
     }
+}
+
+/// What the levels of a store stand for, as the attribute [`LEVELS_AT`] says.
+///
+/// # Errors
+/// Where it says something else.
+pub(super) fn levels_at(root: &Path, attributes: &Map<String, Value>) -> Result<LevelPlace, FieldError> {
+    let Some(said) = attributes.get(LEVELS_AT) else { return Ok(LevelPlace::Point) };
+    serde_json::from_value(said.clone()).map_err(|_| {
+        FieldError::corrupt(root, format!("attribute {LEVELS_AT} is {said}, expected point, layer-top or layer-mean"))
+    })
 }
 
 /// An array of a store: its metadata, and for a coordinate its values.

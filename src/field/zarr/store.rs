@@ -14,6 +14,7 @@ use super::{
 use crate::field::{
     FieldError,
     cf::{ArrayStore, RawArray, Values},
+    dataset::LevelPlace,
 };
 
 /// No axis of a field is longer.
@@ -25,6 +26,7 @@ const MAX_COUNTED_CHUNKS: u64 = 100_000;
 pub(super) struct ZarrStore {
     root: PathBuf,
     format: String,
+    levels_at: LevelPlace,
     arrays: Vec<RawArray>,
     chunked: Vec<Option<ChunkedArray>>,
 }
@@ -35,13 +37,19 @@ impl ZarrStore {
         let group = Group::read(root)?;
         let prepared = prepared::check_finished(root, &group.attributes)?;
         let format = format!("Zarr v{}{}", group.version, if prepared { ", prepared" } else { "" });
-        let mut store = Self { root: root.to_owned(), format, arrays: Vec::new(), chunked: Vec::new() };
+        let levels_at = prepared::levels_at(root, &group.attributes)?;
+        let mut store = Self { root: root.to_owned(), format, levels_at, arrays: Vec::new(), chunked: Vec::new() };
         let mut remarks: Vec<String> =
             group.subgroups.iter().map(|name| format!("{name}: skipped, a group within the store")).collect();
         for (name, node) in &group.arrays {
             store.add(name, node, &mut remarks)?;
         }
         Ok((store, remarks))
+    }
+
+    /// What a value at a level stands for.
+    pub(super) fn levels_at(&self) -> LevelPlace {
+        self.levels_at
     }
 
     /// The array that can be read directly, by its number.

@@ -67,8 +67,7 @@ impl TableWriter for Csv {
 
 fn write_cell(cells: &Cells<'_>, row: usize, out: &mut Vec<u8>) {
     match cells {
-        Cells::Number(write) => _ = write(row, out),
-        Cells::Time(write) => _ = write(row, out),
+        Cells::Number(write) | Cells::Time(write) => _ = write(row, out),
         Cells::Text(get) => {
             if let Some(text) = get(row) {
                 write_text(text, out);

@@ -145,21 +145,21 @@ struct TableName {
 /// [`OutcomeError::Io`] where nothing can be written there.
 pub fn create(path: &Path, format: OutputFormat, metadata: Metadata) -> Result<Box<dyn OutcomeWriter>, OutcomeError> {
     let name = TableName { rows: "exposures" };
-    let table = create_table(path, format, columns::schema(), metadata, name)?;
+    let table = create_table(path, format, &columns::schema(), metadata, name)?;
     Ok(Box::new(Exposures { path: path.to_owned(), table }))
 }
 
 fn create_table(
     path: &Path,
     format: OutputFormat,
-    schema: SchemaRef,
+    schema: &SchemaRef,
     metadata: Metadata,
     name: TableName,
 ) -> Result<Box<dyn TableWriter>, OutcomeError> {
     Ok(match format {
         OutputFormat::Parquet => Box::new(parquet::Parquet::create(path, schema, metadata)?),
-        OutputFormat::Csv => Box::new(csv::Csv::create(path, &schema, &metadata)?),
-        OutputFormat::Json => Box::new(json::Json::create(path, &schema, &metadata, name)?),
+        OutputFormat::Csv => Box::new(csv::Csv::create(path, schema, &metadata)?),
+        OutputFormat::Json => Box::new(json::Json::create(path, schema, &metadata, name)?),
     })
 }
 

@@ -1,6 +1,10 @@
 //! Results as Parquet.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::HashMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+};
 
 use ::parquet::{
     arrow::ArrowWriter,
@@ -10,7 +14,7 @@ use ::parquet::{
     schema::types::ColumnPath,
 };
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, SchemaRef};
+use arrow_schema::{DataType, Schema};
 
 use super::{Metadata, OutcomeError, TableWriter, columns, file::AtomicFile};
 
@@ -23,8 +27,15 @@ pub(super) struct Parquet {
 }
 
 impl Parquet {
-    pub(super) fn create(path: &Path, schema: SchemaRef, metadata: Metadata) -> Result<Self, OutcomeError> {
-        let properties = properties(&schema, metadata);
+    pub(super) fn create(path: &Path, schema: &Schema, metadata: Metadata) -> Result<Self, OutcomeError> {
+        let mut pairs: HashMap<_, _> = metadata.pairs.into_iter().collect();
+        let units = columns::units(schema);
+        if !units.is_empty() {
+            pairs.insert(columns::UNITS.to_owned(), serde_json::Value::from(units).to_string());
+        }
+        let properties = properties(schema, &pairs);
+        // Readers that find an Arrow schema in the footer look there alone.
+        let schema = Arc::new(schema.clone().with_metadata(pairs));
         let writer = ArrowWriter::try_new(AtomicFile::create(path)?, schema, Some(properties))
             .map_err(|source| OutcomeError::Parquet { path: path.to_owned(), source })?;
         Ok(Self { path: path.to_owned(), writer })
@@ -45,12 +56,9 @@ impl TableWriter for Parquet {
     }
 }
 
-fn properties(schema: &SchemaRef, metadata: Metadata) -> WriterProperties {
-    let units = columns::units(schema);
-    let mut pairs: Vec<_> = metadata.pairs.into_iter().map(|(key, value)| KeyValue::new(key, value)).collect();
-    if !units.is_empty() {
-        pairs.push(KeyValue::new(columns::UNITS.to_owned(), serde_json::Value::from(units).to_string()));
-    }
+fn properties(schema: &Schema, pairs: &HashMap<String, String>) -> WriterProperties {
+    let mut pairs: Vec<_> = pairs.iter().map(|(key, value)| KeyValue::new(key.clone(), value.clone())).collect();
+    pairs.sort_by(|a, b| a.key.cmp(&b.key));
     let mut properties = WriterProperties::builder()
         .set_created_by(concat!("skydose version ", env!("CARGO_PKG_VERSION")).to_owned())
         .set_compression(Compression::ZSTD(ZstdLevel::default()))

@@ -54,7 +54,7 @@ impl SampleWriter {
         // be wrong about the new one.
         let schema = Arc::new(Schema::new(fields));
         let name = TableName { rows: "waypoints" };
-        let table = super::create_table(path, format, Arc::clone(&schema), metadata, name)?;
+        let table = super::create_table(path, format, &schema, metadata, name)?;
         Ok(Self { path: path.to_owned(), schema, table })
     }
 

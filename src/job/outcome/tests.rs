@@ -144,6 +144,7 @@ fn parquet_holds_types_values_nulls_and_metadata() {
     let builder = ParquetRecordBatchReaderBuilder::try_new(fs::File::open(&path).unwrap()).unwrap();
     assert_eq!(builder.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(","), HEADER);
     assert_eq!(builder.schema().field(8).metadata()["unit"], "g s m-3");
+    assert_eq!(builder.schema().metadata()["integration"], "path");
     let footer = ::parquet::file::reader::SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let pairs = footer.metadata().file_metadata().key_value_metadata().unwrap().clone();
     let value = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone()).unwrap();

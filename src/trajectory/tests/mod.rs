@@ -1,6 +1,9 @@
 //! Tests of reading flights: real files, each format and kind of file,
 //! properties, and garbage.
 
+mod faults;
+mod formats;
+mod garbage;
 mod real;
 
 use std::path::PathBuf;

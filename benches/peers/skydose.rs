@@ -1,0 +1,177 @@
+//! skydose's side of the comparison with its peers.
+//!
+//! `inputs --flights N --out DIR` writes `DIR/raw.zarr`, a field of eight
+//! species at 0.75°, and `DIR/flights.parquet`.
+//!
+//! `memory --field F --dataset D --flights P --threads N --repeat K --out R`
+//! times the peers' task with everything in memory: interpolation at the
+//! waypoints, dosage, peak and time above one threshold, for each flight. Its
+//! last line is `{"seconds": [...]}`; R holds the figures as `compute` writes
+//! them.
+
+use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
+
+use rayon::prelude::*;
+use serde_json::Map;
+use skydose::{
+    compute::{
+        Backend as _, Batch,
+        answer::Answers,
+        cpu::Cpu,
+        run::{Flights, Passed, whole_window},
+        state::FlightState,
+    },
+    exposure::{
+        program::Integration,
+        request::{Limit, Request},
+    },
+    field::{
+        Levels,
+        dataset::{Dataset, DatasetFile},
+        zarr::{
+            prepared::{Compression, PreparedLayout, PreparedVariable, band},
+            writer::PreparedWriter,
+        },
+    },
+    grid::VerticalRule,
+    job::outcome::{self, Metadata, OutputFormat},
+    trajectory::{self, ReadOptions, phase::Phase, synthetic},
+};
+
+const HPA: [f64; 25] = [
+    1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0, 50.0, 70.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0,
+    700.0, 800.0, 850.0, 900.0, 925.0, 950.0, 1000.0,
+];
+const SPECIES: usize = 8;
+/// 2024-06-01T00:00:00Z
+const START_S: f64 = 1_717_200_000.0;
+const TIMES: usize = 9;
+const STEP_S: f64 = 10_800.0;
+/// 0.2 mg m-3, the lowest of the limits that ICAO names for ash.
+const THRESHOLD: &str = "0.2 mg m-3";
+
+type Failure = Box<dyn std::error::Error>;
+
+fn main() -> Result<(), Failure> {
+    let mut words = std::env::args().skip(1).filter(|word| word != "--bench");
+    let what = words.next();
+    let mut options = BTreeMap::new();
+    while let (Some(name), Some(value)) = (words.next(), words.next()) {
+        options.insert(name, value);
+    }
+    let option = |name: &str| options.get(name).cloned().ok_or_else(|| format!("{name} is missing"));
+    match what.as_deref() {
+        Some("inputs") => inputs(option("--flights")?.parse()?, &option("--out")?.into()),
+        Some("memory") => {
+            let paths = [option("--field")?, option("--dataset")?, option("--flights")?, option("--out")?];
+            memory(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
+        }
+        // `cargo bench` runs every bench without arguments.
+        None => {
+            println!("nothing to measure alone: see benches/peers/run");
+            Ok(())
+        }
+        Some(other) => Err(format!("{other:?} is neither inputs nor memory").into()),
+    }
+}
+
+/// Writes the field and the flights.
+fn inputs(flights: usize, out: &PathBuf) -> Result<(), Failure> {
+    std::fs::create_dir_all(out)?;
+    let latitudes_deg: Vec<f64> = (0..241).map(|i| -90.0 + 0.75 * f64::from(i)).collect();
+    let longitudes_deg: Vec<f64> = (0..480).map(|i| 0.75 * f64::from(i)).collect();
+    let plane = latitudes_deg.len() * longitudes_deg.len();
+    let layout = PreparedLayout {
+        variables: (1..=SPECIES)
+            .map(|i| PreparedVariable {
+                name: format!("c{i}"),
+                standard_name: None,
+                long_name: Some(format!("species {i}")),
+                units: Some("kg m-3".to_owned()),
+                vertical: true,
+            })
+            .collect(),
+        times_s: (0..TIMES).map(|t| START_S + t as f64 * STEP_S).collect(),
+        levels: Levels::Pressure(HPA.iter().map(|hpa| hpa * 100.0).collect()),
+        latitudes_deg: latitudes_deg.clone(),
+        longitudes_deg: longitudes_deg.clone(),
+        members: Vec::new(),
+        attributes: Map::new(),
+        band: band(HPA.len(), plane),
+        compression: Compression::None,
+        fingerprint: "peers".to_owned(),
+    };
+    let writer = PreparedWriter::create(&out.join("raw.zarr"), layout, true)?;
+    let chunks: Vec<_> = writer.missing().collect();
+    chunks.par_iter().try_for_each(|&chunk| {
+        let mut values = Vec::new();
+        for level in writer.levels(chunk) {
+            for &latitude in &latitudes_deg {
+                for &longitude in &longitudes_deg {
+                    values.push(concentration(chunk.variable, chunk.time, HPA[level], latitude, longitude));
+                }
+            }
+        }
+        writer.write(chunk, &values)
+    })?;
+    writer.finish()?;
+    let seconds = (TIMES - 1) as f64 * STEP_S;
+    let fleet = synthetic::fleet(flights, 60.0, 1, START_S, seconds);
+    trajectory::write_parquet(&out.join("flights.parquet"), &fleet)?;
+    println!("{flights} flights, {} waypoints", fleet.waypoints());
+    Ok(())
+}
+
+/// Positive, smooth, and above the threshold in a few places.
+#[expect(clippy::cast_possible_truncation, reason = "fields are single precision")]
+fn concentration(species: usize, time: usize, hpa: f64, latitude: f64, longitude: f64) -> f32 {
+    let (s, t) = (species as f64, time as f64);
+    let (lat, lon) = (latitude.to_radians(), longitude.to_radians());
+    let wave = (3.0 * lon + 0.7 * s + 0.2 * t).sin() * (5.0 * lat + 0.3 * s).cos()
+        + (7.0 * lon - 0.4 * t + s).cos() * lat.cos();
+    (1.2e-7 * (1.3 + 0.6 * wave) * (hpa / 500.0).powf(0.4) * (1.0 + 0.05 * s)) as f32
+}
+
+fn memory([field, dataset, flights, out]: &[PathBuf; 4], threads: usize, repeat: usize) -> Result<(), Failure> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let dataset = Dataset::open(std::slice::from_ref(field), DatasetFile::read(dataset)?)?;
+    let loaded = trajectory::read(std::slice::from_ref(flights), &ReadOptions::default())?;
+    let limit = Limit::parse(THRESHOLD)?;
+    let request = Request {
+        thresholds: dataset.contaminants()?.iter().map(|a| (a.name.to_string(), vec![limit.clone()])).collect(),
+        integration: Integration::Waypoints,
+        ..Request::default()
+    };
+    let passes = request.passes(&dataset)?;
+    let [pass] = passes.as_slice() else { return Err("more than one pass".into()) };
+    let field = dataset.field(&pass.channels, VerticalRule::LinearP, None)?;
+    let slabs = (0..field.times_s.len()).map(|t| field.load(t, 0).map(Arc::new)).collect::<Result<Vec<_>, _>>()?;
+    let window = whole_window(&field, &slabs);
+    // Phases are no part of the peers' task.
+    let phases: Vec<Vec<Phase>> = loaded.fleet.iter().map(|f| vec![Phase::Cruise; f.len()]).collect();
+    let backend = Cpu::new();
+    let mut seconds = Vec::new();
+    let mut states = Vec::new();
+    for _ in 0..repeat {
+        let started = now();
+        states = loaded.fleet.iter().map(|_| FlightState::new(&pass.program)).collect();
+        let mut batch = Batch { fleet: &loaded.fleet, phases: &phases, states: &mut states };
+        backend.advance(&pass.program, &window, &mut batch);
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let flights = Flights { fleet: &loaded.fleet, phases: &phases };
+    let passed = [Passed { member: 0, pass: 0, states }];
+    let answers = Answers::new(&passes, &flights, &passed, &[]);
+    let mut writer = outcome::create(out, OutputFormat::Parquet, Metadata::default())?;
+    for i in 0..loaded.fleet.len() {
+        writer.write(&answers.of(i))?;
+    }
+    writer.finish()?;
+    println!("{}", serde_json::json!({ "seconds": seconds }));
+    Ok(())
+}
+
+#[expect(clippy::disallowed_methods, reason = "this is what a bench is for")]
+fn now() -> Instant {
+    Instant::now()
+}
