@@ -6,9 +6,11 @@
 
 pub mod axis;
 pub mod level;
+pub mod longitude;
 
-pub use axis::{Axis, Located, LongitudeAxis};
+pub use axis::{Axis, Located};
 pub use level::{LevelAxis, VerticalRule};
+pub use longitude::LongitudeAxis;
 
 /// The axes of a field in memory.
 #[derive(Debug, Clone, PartialEq)]
