@@ -192,7 +192,8 @@ fn axes(shape: &Shape, half_levels: &[(f64, f64)], random: &mut Random) -> Axes 
     };
     let is_signed = random.below(2) == 0;
     for longitude in &mut longitudes {
-        *longitude = if is_signed { (*longitude + 180.0).rem_euclid(360.0) - 180.0 } else { longitude.rem_euclid(360.0) };
+        *longitude =
+            if is_signed { (*longitude + 180.0).rem_euclid(360.0) - 180.0 } else { longitude.rem_euclid(360.0) };
     }
     random.order(&mut longitudes);
     Axes::new(times_s, levels, latitudes, longitudes)
@@ -263,7 +264,8 @@ fn check(case: &Case) {
                 assert_eq!(mine.len(), expected, "rows of {name} of flight {number}");
                 for row in mine {
                     compare(row, &by_mass[&row.phase], &by_ratio[&row.phase]);
-                    let at_peak = row.peak.map(|p| waypoint(p.time_s, p.longitude_deg, p.latitude_deg, p.pressure_hpa * 100.0));
+                    let at_peak =
+                        row.peak.map(|p| waypoint(p.time_s, p.longitude_deg, p.latitude_deg, p.pressure_hpa * 100.0));
                     if let (Some(peak), Some(place)) = (row.peak, at_peak) {
                         let there = oracle.concentration(name, *stored, &place).expect("a value at the peak");
                         close(peak.mg_m3, there * 1e6, SLACK, "where the peak is");
@@ -295,7 +297,11 @@ fn compare(row: &Exposure, mass: &Figures, ratio: &Figures) {
     {
         let (_, above) = row.time_above_s.iter().find(|(l, _)| &**l == label).expect("the threshold");
         // Not of less time than the row says was sampled.
-        assert_eq!(above.is_some(), figures.is_known() && figures.sampled_s >= mass.sampled_s * (1.0 - 1e-9), "{context}");
+        assert_eq!(
+            above.is_some(),
+            figures.is_known() && figures.sampled_s >= mass.sampled_s * (1.0 - 1e-9),
+            "{context}"
+        );
         if let Some(above) = above {
             let (least, most) = figures.above_s[0];
             let room = 1e-9 * row.duration_s;

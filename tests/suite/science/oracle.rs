@@ -151,7 +151,8 @@ impl Oracle<'_> {
                 };
             }
         }
-        let mut inside: Vec<_> = layers.iter().filter(|(top, base, _)| *top <= pressure_pa && pressure_pa <= *base).collect();
+        let mut inside: Vec<_> =
+            layers.iter().filter(|(top, base, _)| *top <= pressure_pa && pressure_pa <= *base).collect();
         inside.sort_by(|a, b| a.0.partial_cmp(&b.0).expect("numbers"));
         inside.last().map(|layer| (layer.2, layer.2, 0.0))
     }

@@ -75,10 +75,9 @@ fn era5_along_910_flights_is_what_scipy_and_xarray_give() {
     let dataset = Dataset::open(&[field], DatasetFile::default()).expect("a data set");
     let points = read_points(&reference, &ReadOptions::default()).expect("points");
     assert_eq!(points.time_s.len(), 14_994);
-    for (rule, [t, q, z]) in [
-        (VerticalRule::LinearP, ["t_lin", "q_lin", "z_lin"]),
-        (VerticalRule::LogP, ["t_logp", "", "z_logp"]),
-    ] {
+    for (rule, [t, q, z]) in
+        [(VerticalRule::LinearP, ["t_lin", "q_lin", "z_lin"]), (VerticalRule::LogP, ["t_logp", "", "z_logp"])]
+    {
         let values = sampled(&dataset, &["t", "q", "z"], rule, &points);
         let difference = |a: f64, b: f64| (a - b).abs();
         let kelvin = largest(&values[0], &column(&points, t), difference);
