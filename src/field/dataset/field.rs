@@ -104,12 +104,14 @@ impl Dataset {
         let all: Vec<Place> = wanted.iter().flat_map(|(_, places, _)| places.iter().copied()).collect();
         let first = *all.first().ok_or_else(|| FieldError::Dataset("no variable is asked for".to_owned()))?;
         self.check_same_grid(first, &all)?;
+        self.check_members(&all)?;
         let mut remarks = Vec::new();
         let groups: Vec<&[Place]> = wanted.iter().map(|(_, places, _)| places.as_slice()).collect();
         let surface_places = match &self.header(first).levels {
             Levels::Hybrid(_) => Some(self.surface_pressure()?),
             _ => None,
         };
+        self.check_members(surface_places.as_ref().map_or(&[][..], |(places, _)| places))?;
         let mut timed = groups.clone();
         timed.extend(surface_places.iter().map(|(places, _)| places.as_slice()));
         let axes = self.axes(&groups, &timed, &mut remarks)?;
@@ -198,6 +200,21 @@ impl Dataset {
             }
         }
         Ok(())
+    }
+
+    /// A variable has the members of the data set, or none: then it is the
+    /// same for all of them.
+    fn check_members(&self, all: &[Place]) -> Result<(), FieldError> {
+        let members = self.members();
+        let odd = all.iter().map(|&place| self.header(place)).find(|v| !v.members.is_empty() && v.members != members);
+        odd.map_or(Ok(()), |variable| {
+            Err(FieldError::Dataset(format!(
+                "{} has the members {}, and another variable has {}; expected one ensemble for all",
+                variable.name,
+                variable.members.join(", "),
+                members.join(", ")
+            )))
+        })
     }
 
     #[expect(clippy::unused_self, reason = "reads as a question to the data set")]
