@@ -173,7 +173,8 @@ impl Compute {
         writer.finish()?;
         let rejected = rejects::write(&self.out, &account.rejects)?;
         account.writing += writing.elapsed();
-        account.print(&Report { backend: &backend.name(), took: started.elapsed(), verbose });
+        let summary = account.summary(&Report { backend: &backend.name(), took: started.elapsed(), verbose });
+        eprint!("{summary}");
         eprintln!("results: {}", self.out.display());
         if let Some(path) = rejected {
             eprintln!("rejected: {} flights, named in {}", account.rejects.len(), path.display());
@@ -291,39 +292,40 @@ impl Job<'_> {
 }
 
 impl Account {
-    pub(super) fn print(&self, report: &Report<'_>) {
+    /// A few lines for people.
+    pub(super) fn summary(&self, report: &Report<'_>) -> String {
         let Report { backend, took, verbose } = *report;
         let seconds = took.as_secs_f64().max(1e-9);
-        eprintln!(
-            "{} flights, {} waypoints in {:.2} s ({:.0} flights/s) on {backend}",
+        let mut lines = vec![format!(
+            "{} flights, {} waypoints in {seconds:.2} s ({:.0} flights/s) on {backend}",
             self.flights,
             self.waypoints,
-            seconds,
             self.flights as f64 / seconds
-        );
+        )];
         if self.unsampled > 0 {
-            eprintln!("{} flights lie outside the field in time or space and have no figures", self.unsampled);
+            lines
+                .push(format!("{} flights lie outside the field in time or space and have no figures", self.unsampled));
         }
         let repaired: Vec<String> =
-            self.repairs.iter().filter(|(_, n)| *n > 0).map(|(fault, n)| format!("{} {n}", fault.name())).collect();
+            self.repairs.iter().filter(|(_, n)| *n > 0).map(|(fault, n)| format!("{n} {}", fault.name())).collect();
         if !repaired.is_empty() {
-            eprintln!("repaired: {}", repaired.join(", "));
+            lines.push(format!("repaired: {}", repaired.join(", ")));
         }
-        for remark in &self.spent.remarks {
-            eprintln!("note: {remark}");
-        }
+        lines.extend(self.spent.remarks.iter().map(|remark| format!("note: {remark}")));
         if verbose > 0 {
             let part =
                 |of: Duration| format!("{:.2} s ({:.0} %)", of.as_secs_f64(), of.as_secs_f64() / seconds * 100.0);
-            eprintln!(
+            lines.push(format!(
                 "time: reading flights {}, reading fields {}, computing {}, writing {}; {:.2} GB of field loaded",
                 part(self.reading_flights),
                 part(self.spent.reading),
                 part(self.spent.computing),
                 part(self.writing),
                 self.spent.field_bytes as f64 / 1e9
-            );
+            ));
         }
+        lines.push(String::new());
+        lines.join("\n")
     }
 }
 

@@ -92,8 +92,7 @@ impl Demo {
         inner.finish()?;
         print!("{}", table(&rows));
         println!();
-        account.print(&Report { backend: &backend.name(), took, verbose });
-        println!();
+        println!("{}", account.summary(&Report { backend: &backend.name(), took, verbose }));
         println!(
             "Everything took {:.1} s. The files are for the other commands to read:",
             started.elapsed().as_secs_f64()

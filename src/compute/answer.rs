@@ -134,18 +134,18 @@ fn row(
     totals: Option<&Totals>,
 ) -> Exposure {
     let asked = &program.lanes[lane];
-    let peak = totals.map(|t| t.peak[lane]).filter(|p| p.is_finite());
+    let peak = totals.map(|t| t.peak()[lane]).filter(|p| p.is_finite());
     let sampled_s = totals.map_or(0.0, |t| t.sampled_s(lane));
     let has_figures = totals.is_some_and(|t| has_value(t, lane, stay));
     let figure = |of: &dyn Fn(&Totals) -> f64| totals.filter(|_| has_figures).map(of);
     let sampled_fraction = sampled_fraction(totals, lane, stay);
-    let dosage_kg = figure(&|t| t.dosage[lane]);
+    let dosage_kg = figure(&|t| t.dosage()[lane]);
     let is_flight = stay.phase == Phase::Flight;
-    let mut time_above_s = above(asked, lane, totals.filter(|_| has_figures));
-    if let Some((index, ratio)) = ratio_lane(program, lane) {
+    let mut time_above_s = above(program, lane, totals.filter(|_| has_figures));
+    if let Some((index, _)) = ratio_lane(program, lane) {
         // Of less time than the row tells it would pass for a smaller figure.
         let known = totals.filter(|t| has_value(t, index, stay) && t.sampled_s(index) >= sampled_s * WHOLE);
-        time_above_s.extend(above(ratio, index, known));
+        time_above_s.extend(above(program, index, known));
     }
     Exposure {
         flight_id: subject.id.clone(),
@@ -158,10 +158,10 @@ fn row(
         sampled_fraction,
         dosage_g_s_m3: dosage_kg.map(|kg| kg * 1e3),
         mean_mg_m3: dosage_kg.filter(|_| sampled_s > 0.0).map(|kg| kg / sampled_s * 1e6),
-        peak: totals.zip(peak).map(|(t, value)| place(&subject.flight, value, t.peak_time_s[lane])),
+        peak: totals.zip(peak).map(|(t, value)| place(&subject.flight, value, t.peak_time_s()[lane])),
         rolling_peak_mg_m3: is_flight.then(|| state.rolling_peak(lane)).flatten().map(|kg| kg * 1e6),
         rolling_window_s: asked.rolling_window_s.filter(|_| is_flight),
-        dose_g: program.engine_flow.as_ref().and_then(|_| figure(&|t| t.dose[lane] * 1e3)).filter(|g| !g.is_nan()),
+        dose_g: program.engine_flow.as_ref().and_then(|_| figure(&|t| t.dose()[lane] * 1e3)).filter(|g| !g.is_nan()),
         time_above_s,
         exceedance: exceedance(program, lane, totals, stay),
     }
@@ -169,7 +169,7 @@ fn row(
 
 /// Whether a lane was sampled for any time, or at the one instant that there is.
 fn has_value(totals: &Totals, lane: usize, stay: &Stay) -> bool {
-    totals.sampled_s(lane) > 0.0 || (stay.duration_s <= 0.0 && totals.peak[lane].is_finite())
+    totals.sampled_s(lane) > 0.0 || (stay.duration_s <= 0.0 && totals.peak()[lane].is_finite())
 }
 
 /// Part of a stay for which a lane had a value.
@@ -178,7 +178,7 @@ fn sampled_fraction(totals: Option<&Totals>, lane: usize, stay: &Stay) -> f64 {
     if stay.duration_s > 0.0 {
         (totals.sampled_s(lane) / stay.duration_s).min(1.0)
     } else {
-        f64::from(u8::from(totals.peak[lane].is_finite()))
+        f64::from(u8::from(totals.peak()[lane].is_finite()))
     }
 }
 
@@ -189,9 +189,10 @@ fn ratio_lane(program: &Program, lane: usize) -> Option<(usize, &Lane)> {
     belongs.then_some((lane + 1, next))
 }
 
-fn above(asked: &Lane, lane: usize, totals: Option<&Totals>) -> Vec<(Arc<str>, Option<f64>)> {
-    let thresholds = asked.thresholds.iter().enumerate();
-    thresholds.map(|(i, t)| (t.label.clone(), totals.map(|totals| totals.above_s[lane][i]))).collect()
+fn above(program: &Program, lane: usize, totals: Option<&Totals>) -> Vec<(Arc<str>, Option<f64>)> {
+    let above_s = totals.map(|totals| totals.above_s(program, lane));
+    let thresholds = program.lanes[lane].thresholds.iter().enumerate();
+    thresholds.map(|(i, t)| (t.label.clone(), above_s.map(|above_s| above_s[i]))).collect()
 }
 
 /// Whether each threshold was reached, as 1 or 0; `None` where it was not and
@@ -202,12 +203,12 @@ fn exceedance(program: &Program, lane: usize, totals: Option<&Totals>, stay: &St
         if value >= limit { Some(1.0) } else { is_whole.then_some(0.0) }
     };
     let asked = &program.lanes[lane];
-    let peak = |lane: usize, limit: f64| reached(lane, totals?.peak[lane], limit);
+    let peak = |lane: usize, limit: f64| reached(lane, totals?.peak()[lane], limit);
     let mut all: Vec<_> = asked.thresholds.iter().map(|t| (t.label.clone(), peak(lane, t.value))).collect();
     if let Some((index, ratio)) = ratio_lane(program, lane) {
         all.extend(ratio.thresholds.iter().map(|t| (t.label.clone(), peak(index, t.value))));
     }
-    let dosage = |limit: f64| reached(lane, totals?.dosage[lane], limit);
+    let dosage = |limit: f64| reached(lane, totals?.dosage()[lane], limit);
     all.extend(asked.dosage_limits.iter().map(|limit| (limit.label.clone(), dosage(limit.value))));
     all
 }

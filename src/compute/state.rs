@@ -43,20 +43,25 @@ pub(crate) struct Sample {
 pub struct Totals {
     /// Seconds between samples at which every lane had a value.
     pub(crate) common_s: f64,
+    lanes: usize,
+    /// One run of memory, section after section: flights have many of these.
+    figures: Box<[f64]>,
+}
+
+/// Sections of [`Totals::figures`], each of one number a lane; the seconds at
+/// or above each threshold follow, lane by lane.
+#[derive(Debug, Clone, Copy)]
+enum Section {
     /// Seconds between samples at which this lane had a value and another had
     /// not.
-    pub(crate) partial_s: Vec<f64>,
-    /// ∫ over these.
-    pub dosage: Vec<f64>,
-    /// Largest value; −∞ where there was none.
-    pub peak: Vec<f64>,
-    /// When \[s since 1970\].
-    pub peak_time_s: Vec<f64>,
-    /// ∫ χ ṁ dt \[kg\]; NaN where χ is not known for part of the time sampled.
-    pub dose: Vec<f64>,
-    /// Seconds at or above each threshold, a list a lane.
-    pub above_s: Vec<Vec<f64>>,
+    Partial,
+    Dosage,
+    Peak,
+    PeakTime,
+    Dose,
 }
+
+const SECTIONS: usize = 5;
 
 impl FlightState {
     /// Before the first sample.
@@ -99,37 +104,101 @@ impl FlightState {
 impl Totals {
     pub(crate) fn new(program: &Program) -> Self {
         let lanes = program.lanes.len();
-        Self {
-            common_s: 0.0,
-            partial_s: vec![0.0; lanes],
-            dosage: vec![0.0; lanes],
-            peak: vec![f64::NEG_INFINITY; lanes],
-            peak_time_s: vec![f64::NAN; lanes],
-            dose: vec![0.0; lanes],
-            above_s: program.lanes.iter().map(|lane| vec![0.0; lane.thresholds.len()]).collect(),
-        }
+        let thresholds: usize = program.lanes.iter().map(|lane| lane.thresholds.len()).sum();
+        let figures = vec![0.0; SECTIONS * lanes + thresholds].into_boxed_slice();
+        let mut totals = Self { common_s: 0.0, lanes, figures };
+        totals.section_mut(Section::Peak).fill(f64::NEG_INFINITY);
+        totals.section_mut(Section::PeakTime).fill(f64::NAN);
+        totals
     }
 
     /// Seconds during which a lane had a value.
     #[must_use]
     pub fn sampled_s(&self, lane: usize) -> f64 {
-        self.common_s + self.partial_s[lane]
+        self.common_s + self.section(Section::Partial)[lane]
+    }
+
+    /// ∫ over the time sampled.
+    #[must_use]
+    pub fn dosage(&self) -> &[f64] {
+        self.section(Section::Dosage)
+    }
+
+    /// Largest value; −∞ where there was none.
+    #[must_use]
+    pub fn peak(&self) -> &[f64] {
+        self.section(Section::Peak)
+    }
+
+    /// When the largest value was met \[s since 1970\].
+    #[must_use]
+    pub fn peak_time_s(&self) -> &[f64] {
+        self.section(Section::PeakTime)
+    }
+
+    /// ∫ χ ṁ dt \[kg\]; NaN where χ is not known for part of the time sampled.
+    #[must_use]
+    pub fn dose(&self) -> &[f64] {
+        self.section(Section::Dose)
+    }
+
+    /// Seconds at or above each threshold of a lane of `program`.
+    #[must_use]
+    pub fn above_s(&self, program: &Program, lane: usize) -> &[f64] {
+        &self.figures[self.thresholds(program, lane)]
+    }
+
+    pub(crate) fn above_s_mut(&mut self, program: &Program, lane: usize) -> &mut [f64] {
+        let thresholds = self.thresholds(program, lane);
+        &mut self.figures[thresholds]
+    }
+
+    pub(crate) fn dose_mut(&mut self) -> &mut [f64] {
+        self.section_mut(Section::Dose)
+    }
+
+    pub(crate) fn partial_s_mut(&mut self) -> &mut [f64] {
+        self.section_mut(Section::Partial)
+    }
+
+    /// Dosage, peak and its time, to be changed together.
+    pub(crate) fn running_mut(&mut self) -> [&mut [f64]; 3] {
+        let lanes = self.lanes;
+        let (dosage, rest) = self.figures[Section::Dosage as usize * lanes..].split_at_mut(lanes);
+        let (peak, rest) = rest.split_at_mut(lanes);
+        [dosage, peak, &mut rest[..lanes]]
+    }
+
+    fn section(&self, section: Section) -> &[f64] {
+        &self.figures[section as usize * self.lanes..][..self.lanes]
+    }
+
+    fn section_mut(&mut self, section: Section) -> &mut [f64] {
+        &mut self.figures[section as usize * self.lanes..][..self.lanes]
+    }
+
+    fn thresholds(&self, program: &Program, lane: usize) -> std::ops::Range<usize> {
+        let before: usize = program.lanes[..lane].iter().map(|lane| lane.thresholds.len()).sum();
+        let start = SECTIONS * self.lanes + before;
+        start..start + program.lanes[lane].thresholds.len()
     }
 
     fn add(&mut self, other: &Self) {
         self.common_s += other.common_s;
-        for lane in 0..self.dosage.len() {
-            self.partial_s[lane] += other.partial_s[lane];
-            self.dosage[lane] += other.dosage[lane];
-            self.dose[lane] += other.dose[lane];
-            let (peak, time) = (other.peak[lane], other.peak_time_s[lane]);
-            // The earlier of two equal peaks, whatever the order of phases.
-            if peak > self.peak[lane] || (peak >= self.peak[lane] && time < self.peak_time_s[lane]) {
-                self.peak[lane] = peak;
-                self.peak_time_s[lane] = time;
-            }
-            for (sum, part) in self.above_s[lane].iter_mut().zip(&other.above_s[lane]) {
+        let lanes = self.lanes;
+        let is_peak =
+            |i: usize| i / lanes.max(1) == Section::Peak as usize || i / lanes.max(1) == Section::PeakTime as usize;
+        for (i, (sum, part)) in self.figures.iter_mut().zip(&other.figures).enumerate() {
+            if !is_peak(i) {
                 *sum += part;
+            }
+        }
+        let [_, peaks, times] = self.running_mut();
+        for lane in 0..lanes {
+            let (peak, time) = (other.peak()[lane], other.peak_time_s()[lane]);
+            // The earlier of two equal peaks, whatever the order of phases.
+            if peak > peaks[lane] || (peak >= peaks[lane] && time < times[lane]) {
+                (peaks[lane], times[lane]) = (peak, time);
             }
         }
     }

@@ -3,8 +3,11 @@
 use std::ops::Range;
 
 /// Coordinates that differ from evenly spaced ones by less than this part of
-/// their step are evenly spaced: files store them as `float32`.
-const EVEN: f64 = 5e-4;
+/// the largest of them, the rounding of `float32`, are evenly spaced: files
+/// store them so.
+const EVEN: f64 = f32::EPSILON as f64;
+/// And by less than this part of their step.
+const EVEN_STEP: f64 = 5e-4;
 
 /// An ascending axis.
 #[derive(Debug, Clone, PartialEq)]
@@ -81,8 +84,9 @@ impl Axis {
             });
         }
         let step = (last - first) / (values.len() as f64 - 1.0);
+        let rounding = (EVEN * first.abs().max(last.abs())).min(EVEN_STEP * step);
         let is_even = values.len() > 1
-            && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= EVEN * step);
+            && values.iter().enumerate().all(|(i, v)| ((first + i as f64 * step) - v).abs() <= rounding);
         let finest_step = values.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
         Ok(Self { even: is_even.then(|| (first, 1.0 / step)), values, offset: 0, finest_step })
     }
@@ -173,6 +177,65 @@ impl Axis {
         let (low, high) = (self.values[index], self.values[index + 1]);
         Some(Bracket { index, weight: (x - low) / (high - low) })
     }
+}
+
+/// Where a block of coordinates lies on an axis, in columns.
+pub struct Located<'a> {
+    /// Of the node at or below.
+    pub index: &'a mut [u32],
+    /// 0 ≤ weight ≤ 1.
+    pub weight: &'a mut [f32],
+    /// Taken away where a coordinate lies outside.
+    pub inside: &'a mut [bool],
+}
+
+impl Located<'_> {
+    /// Writes the answer for coordinate `i`.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "axes have fewer than 2^32 nodes; weights are f32")]
+    pub(crate) fn set(&mut self, i: usize, bracket: Option<Bracket>) {
+        self.inside[i] &= bracket.is_some();
+        if let Some(Bracket { index, weight }) = bracket {
+            (self.index[i], self.weight[i]) = (index as u32, weight as f32);
+        }
+    }
+}
+
+impl Axis {
+    /// As [`Axis::locate_from`] for many coordinates, without branches where
+    /// the axis is evenly spaced, so that it runs in vector registers.
+    #[inline(always)]
+    pub fn locate_block(&self, x: &[f64], out: &mut Located<'_>, hint: &mut usize) {
+        let last = self.values.len() - 1;
+        let Some((first, inverse_step)) = self.even.filter(|_| last > 0) else {
+            for (i, &x) in x.iter().enumerate() {
+                out.set(i, self.locate_from(x, hint));
+            }
+            return;
+        };
+        let (low, high) = self.range();
+        let (lowest, highest) = (self.offset as f64, (self.offset + last - 1) as f64);
+        let columns = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
+        for (((index, weight), inside), &x) in columns.zip(x) {
+            *inside &= (x >= low) & (x <= high);
+            (*index, *weight) = even_cell((x - first) * inverse_step, lowest, highest);
+        }
+    }
+}
+
+/// The cell of an evenly spaced axis that a position, counted in steps, lies
+/// in, counted from `lowest`; and the weight of its upper node.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to highest; weights are f32")]
+fn even_cell(position: f64, lowest: f64, highest: f64) -> (u32, f32) {
+    // Comparisons instead of clamp: they are one instruction each.
+    let cell = position.floor();
+    let cell = if cell > lowest { cell } else { lowest };
+    let cell = if cell < highest { cell } else { highest };
+    let weight = position - cell;
+    let weight = if weight > 0.0 { weight } else { 0.0 };
+    let weight = if weight < 1.0 { weight } else { 1.0 };
+    ((cell - lowest) as i32 as u32, weight as f32)
 }
 
 /// The cell of ascending `values` that holds `x`, from a guess near it.
@@ -314,6 +377,37 @@ impl LongitudeAxis {
         let column = if index >= self.start { index - self.start } else { index + self.len() - self.start };
         (column + 1 < self.columns).then_some(Bracket { index: column, weight })
     }
+
+    /// As [`LongitudeAxis::column_from`] for many longitudes in
+    /// −180 ≤ λ ≤ 180, without branches on an evenly spaced globe.
+    #[inline(always)]
+    pub fn columns_block(&self, longitude_deg: &[f64], out: &mut Located<'_>, hint: &mut usize) {
+        let nodes = self.len();
+        let even = self
+            .axis
+            .even
+            .filter(|(_, inverse_step)| self.global && (360.0 * inverse_step - nodes as f64).abs() < EVEN);
+        let Some((first, inverse_step)) = even else {
+            for (i, &x) in longitude_deg.iter().enumerate() {
+                out.set(i, self.column_from(x, hint));
+            }
+            return;
+        };
+        let highest = (nodes - 1) as f64;
+        #[expect(clippy::cast_possible_truncation, reason = "axes have fewer than 2^31 nodes")]
+        let (start, nodes, columns) = (self.start as i32, nodes as i32, self.columns as i32);
+        let answers = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
+        for (((index, weight), inside), &longitude) in answers.zip(longitude_deg) {
+            let x = longitude - first;
+            let x = if x < 0.0 { x + 360.0 } else { x };
+            let x = if x >= 360.0 { x - 360.0 } else { x };
+            let (cell, of_next) = even_cell(x * inverse_step, 0.0, highest);
+            let column = cell.cast_signed() - start;
+            let column = if column < 0 { column + nodes } else { column };
+            *inside &= (x >= 0.0) & (column + 1 < columns);
+            (*index, *weight) = (column.cast_unsigned(), of_next);
+        }
+    }
 }
 
 #[cfg(test)]
@@ -362,6 +456,33 @@ mod tests {
         assert_eq!(cut.locate(-50.1), None);
         assert_eq!(whole.touched(-50.0, -49.0), Some(99..105));
         assert_eq!(whole.touched(91.0, 92.0), None);
+    }
+
+    #[test]
+    fn blocks_are_located_like_single_coordinates() {
+        let globe = LongitudeAxis::new((0..36).map(|i| -180.0 + 10.0 * f64::from(i)).collect()).unwrap();
+        let uneven = LongitudeAxis::new(vec![-180.0, -90.0, -10.0, 0.0, 15.0, 100.0]).unwrap();
+        let region = LongitudeAxis::new(vec![350.0, 360.0, 370.0]).unwrap();
+        let x: Vec<f64> = (0..=720).map(|i| -180.0 + 0.5 * f64::from(i)).collect();
+        for axis in [globe.clone(), globe.cut(30, 12), uneven, region] {
+            let (mut index, mut weight, mut inside) = ([9; 721], [9.0; 721], [true; 721]);
+            let mut out = Located { index: &mut index, weight: &mut weight, inside: &mut inside };
+            axis.columns_block(&x, &mut out, &mut 0);
+            for (i, &x) in x.iter().enumerate() {
+                let single = axis.column_from(x, &mut 0).map(|b| b.index as f64 + b.weight);
+                let block = inside[i].then(|| f64::from(index[i]) + f64::from(weight[i]));
+                assert_eq!(single.is_some(), block.is_some(), "{x}");
+                assert!((single.unwrap_or(0.0) - block.unwrap_or(0.0)).abs() < 1e-6, "{x}: {single:?} {block:?}");
+            }
+        }
+        let latitude = Axis::new("latitude", (0..19).map(|i| -90.0 + 10.0 * f64::from(i)).collect()).unwrap().cut(3..9);
+        let x = [f64::NAN, -60.1, -60.0, -33.0, -10.0, -9.9];
+        let (mut index, mut weight, mut inside) = ([0; 6], [0.0; 6], [true; 6]);
+        let mut out = Located { index: &mut index, weight: &mut weight, inside: &mut inside };
+        latitude.locate_block(&x, &mut out, &mut 0);
+        assert_eq!(inside, [false, false, true, true, true, false]);
+        assert_eq!((index[2], index[3], index[4]), (0, 2, 4));
+        assert!((weight[3] - 0.7).abs() < 1e-6 && (weight[4] - 1.0).abs() < 1e-6);
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::axis::{Axis, Bracket, walk};
+use super::axis::{Axis, Bracket, Located, walk};
 
 /// How a value between two levels is found.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -108,6 +108,18 @@ impl LevelAxis {
             }
             Self::Hybrid { coefficients, log } => locate_hybrid(coefficients, pressure_pa, surface_pa, hint, *log),
             Self::HybridLayers { coefficients } => locate_hybrid(coefficients, pressure_pa, surface_pa, hint, false),
+        }
+    }
+
+    /// As [`LevelAxis::locate_from`] for many pressures.
+    #[inline(always)]
+    pub fn locate_block(&self, pressure_pa: &[f64], surface_pa: &[f64], out: &mut Located<'_>, hint: &mut usize) {
+        if let Self::Levels { axis, log: false } = self {
+            axis.locate_block(pressure_pa, out, hint);
+            return;
+        }
+        for (i, (&pressure_pa, &surface_pa)) in pressure_pa.iter().zip(surface_pa).enumerate() {
+            out.set(i, self.locate_from(pressure_pa, surface_pa, hint));
         }
     }
 

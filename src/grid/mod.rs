@@ -7,7 +7,7 @@
 pub mod axis;
 pub mod level;
 
-pub use axis::{Axis, LongitudeAxis};
+pub use axis::{Axis, Located, LongitudeAxis};
 pub use level::{LevelAxis, VerticalRule};
 
 /// The axes of a field in memory.

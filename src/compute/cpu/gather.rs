@@ -24,12 +24,12 @@ pub(super) struct Cell {
 /// The cells of a block of points, in columns: a cell is written and read one
 /// number at a time, and the processor forwards each from its own store.
 pub(super) struct Cells {
-    point: [u32; BLOCK],
-    slab: [u32; BLOCK],
-    time: [f32; BLOCK],
-    level: [f32; BLOCK],
-    latitude: [f32; BLOCK],
-    longitude: [f32; BLOCK],
+    pub point: [u32; BLOCK],
+    pub slab: [u32; BLOCK],
+    pub time: [f32; BLOCK],
+    pub level: [f32; BLOCK],
+    pub latitude: [f32; BLOCK],
+    pub longitude: [f32; BLOCK],
 }
 
 impl Cells {
@@ -42,16 +42,6 @@ impl Cells {
             latitude: [0.0; BLOCK],
             longitude: [0.0; BLOCK],
         }
-    }
-
-    #[inline(always)]
-    pub(super) fn set(&mut self, i: usize, cell: &Cell) {
-        self.point[i] = cell.point;
-        self.slab[i] = cell.slab;
-        self.time[i] = cell.time;
-        self.level[i] = cell.level;
-        self.latitude[i] = cell.latitude;
-        self.longitude[i] = cell.longitude;
     }
 
     #[inline(always)]
@@ -83,7 +73,7 @@ impl Slabs<'_> {
     /// All channels at a cell's point, in double precision.
     #[inline(always)]
     pub(super) fn gather<const S: usize, V: Vectors>(&self, vectors: V, cell: &Cell, out: &mut [f64; S]) {
-        let (earlier, later) = self.pair(cell);
+        let (earlier, later) = self.pair(cell.slab);
         let at = cell.point as usize;
         // Order: earlier and later, of the corner, the level below, and both
         // again one latitude to the north.
@@ -110,9 +100,9 @@ impl Slabs<'_> {
 
     /// Asks for a cell's corners ahead of their use.
     #[inline(always)]
-    pub(super) fn prefetch<const S: usize>(&self, cell: &Cell) {
-        let (earlier, later) = self.pair(cell);
-        let at = cell.point as usize;
+    pub(super) fn prefetch<const S: usize>(&self, point: u32, slab: u32) {
+        let (earlier, later) = self.pair(slab);
+        let at = point as usize;
         for point in [at, at + self.plane, at + self.row, at + self.plane + self.row] {
             for slab in [earlier, later] {
                 prefetch::line(slab, point * S);
@@ -125,8 +115,8 @@ impl Slabs<'_> {
     }
 
     #[inline(always)]
-    fn pair(&self, cell: &Cell) -> (&[f32], &[f32]) {
-        let slab = cell.slab as usize;
+    fn pair(&self, slab: u32) -> (&[f32], &[f32]) {
+        let slab = slab as usize;
         (self.values[slab], self.values[slab + 1])
     }
 }

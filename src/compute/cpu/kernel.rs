@@ -350,7 +350,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
             if phase != self.phase || !self.started {
                 self.turn_to(phase, from - 1);
             }
-            self.running.add::<MISSING>(&self.samples, from..to, &mut self.totals.partial_s);
+            self.running.add::<MISSING>(&self.samples, from..to, self.totals.partial_s_mut());
             self.add_rare(has_thresholds_met, from..to);
             from = to;
         }

@@ -2,9 +2,13 @@
 
 use super::{
     gather::{Cell, Cells, Slabs},
-    path::Points,
+    path::{BLOCK, Points},
 };
-use crate::{compute::Window, field::slab::Slab, grid::axis::walk};
+use crate::{
+    compute::Window,
+    field::slab::Slab,
+    grid::{Located, axis::walk},
+};
 
 /// Finds the cells of points, one flight after another; remembers where the
 /// last one was, for the next is near.
@@ -45,50 +49,57 @@ impl<'a> Locator<'a> {
         cells: &mut Cells,
         inside: &mut [bool],
     ) {
-        let mut last = (u32::MAX, u32::MAX);
-        for i in 0..points.len {
-            let found =
-                self.cell(points.time_s[i], points.longitude_deg[i], points.latitude_deg[i], points.pressure_pa[i]);
-            inside[i] = found.is_some();
-            if let Some(cell) = found {
-                if (cell.point, cell.slab) != last {
-                    slabs.prefetch::<S>(&cell);
-                    last = (cell.point, cell.slab);
+        let n = points.len;
+        let grid = self.window.grid;
+        let inside = &mut inside[..n];
+        inside.fill(true);
+        let (mut column, mut row, mut level) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
+        for (i, &time_s) in points.time_s[..n].iter().enumerate() {
+            match self.time(time_s) {
+                Some((slab, weight)) => (cells.slab[i], cells.time[i]) = (slab, weight),
+                None => inside[i] = false,
+            }
+        }
+        let mut out = Located { index: &mut column[..n], weight: &mut cells.longitude[..n], inside };
+        grid.longitude.columns_block(&points.longitude_deg[..n], &mut out, &mut self.longitude);
+        let mut out = Located { index: &mut row[..n], weight: &mut cells.latitude[..n], inside };
+        grid.latitude.locate_block(&points.latitude_deg[..n], &mut out, &mut self.latitude);
+        #[expect(clippy::cast_possible_truncation, reason = "a slab has fewer than 2^32 points")]
+        let (per_row, per_plane) = (self.row as u32, self.plane as u32);
+        for ((point, row), column) in cells.point[..n].iter_mut().zip(&row).zip(&column) {
+            *point = row * per_row + column;
+        }
+        let mut surface_pa = [f64::NAN; BLOCK];
+        if grid.levels.needs_surface_pressure() {
+            for i in 0..n {
+                if inside[i] {
+                    surface_pa[i] = self.surface_pa(&cells.get(i));
                 }
-                cells.set(i, &cell);
+            }
+        }
+        let mut out = Located { index: &mut level[..n], weight: &mut cells.level[..n], inside };
+        grid.levels.locate_block(&points.pressure_pa[..n], &surface_pa[..n], &mut out, &mut self.level);
+        for (point, level) in cells.point[..n].iter_mut().zip(&level) {
+            *point += level * per_plane;
+        }
+        if self.levels_stand_alone {
+            cells.level[..n].fill(0.0);
+        }
+        let mut last = (u32::MAX, u32::MAX);
+        for i in 0..n {
+            let cell = (cells.point[i], cells.slab[i]);
+            if inside[i] && cell != last {
+                slabs.prefetch::<S>(cell.0, cell.1);
+                last = cell;
             }
         }
     }
 
+    /// The slab of the earlier time, counted from the window's first, and the
+    /// later one's weight.
     #[inline(always)]
-    fn cell(&mut self, time_s: f64, longitude_deg: f64, latitude_deg: f64, pressure_pa: f64) -> Option<Cell> {
-        let grid = self.window.grid;
-        let (time, time_weight) = self.time(time_s)?;
-        let longitude = grid.longitude.column_from(longitude_deg, &mut self.longitude)?;
-        let latitude = grid.latitude.locate_from(latitude_deg, &mut self.latitude)?;
-        let column = latitude.index * self.row + longitude.index;
-        #[expect(clippy::cast_possible_truncation, reason = "a slab has fewer than 2^32 points; weights are f32")]
-        let mut cell = Cell {
-            point: column as u32,
-            slab: (time - self.window.first) as u32,
-            time: time_weight as f32,
-            level: 0.0,
-            latitude: latitude.weight as f32,
-            longitude: longitude.weight as f32,
-        };
-        let surface_pa = if grid.levels.needs_surface_pressure() { self.surface_pa(&cell) } else { f64::NAN };
-        let level = grid.levels.locate_from(pressure_pa, surface_pa, &mut self.level)?;
-        #[expect(clippy::cast_possible_truncation, reason = "a slab has fewer than 2^32 points; weights are f32")]
-        {
-            cell.point += (level.index * self.plane) as u32;
-            cell.level = if self.levels_stand_alone { 0.0 } else { level.weight as f32 };
-        }
-        Some(cell)
-    }
-
-    /// Index of the earlier time in the whole axis, and the later one's weight.
-    #[inline(always)]
-    fn time(&mut self, time_s: f64) -> Option<(usize, f64)> {
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 times; weights are f32")]
+    fn time(&mut self, time_s: f64) -> Option<(u32, f32)> {
         let times = self.window.times_s;
         let last = times.len() - 1;
         if !(time_s >= times[0] && time_s <= times[last]) {
@@ -100,7 +111,7 @@ impl<'a> Locator<'a> {
         let index = walk(times, time_s, self.time);
         self.time = index;
         let (low, high) = (times[index], times[index + 1]);
-        Some((index, (time_s - low) / (high - low)))
+        Some(((index - self.window.first) as u32, ((time_s - low) / (high - low)) as f32))
     }
 
     /// Surface pressure at the point \[Pa\], bilinear and linear in time.

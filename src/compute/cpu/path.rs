@@ -90,6 +90,29 @@ impl<'a> Steps<'a> {
     }
 }
 
+impl Steps<'_> {
+    /// The instants of the samples of a segment across the first or the last
+    /// instant of the field, with a sample right there; `None` for others.
+    fn instants_at_edges(&self, flight: &Trajectory<'_>, waypoint: usize, parts: usize) -> Option<Vec<f64>> {
+        if waypoint == 0 {
+            return None;
+        }
+        let (start, end) = (flight.time_s[waypoint - 1], flight.time_s[waypoint]);
+        let edges = [self.range_s.0, self.range_s.1];
+        if !edges.iter().any(|&edge| start < edge && edge < end) {
+            return None;
+        }
+        let mut instants: Vec<f64> = (1..=parts).map(|k| instant(flight, waypoint, k, parts)).collect();
+        for edge in edges {
+            if start < edge && edge < end && !instants.contains(&edge) {
+                instants.push(edge);
+            }
+        }
+        instants.sort_unstable_by(f64::total_cmp);
+        Some(instants)
+    }
+}
+
 impl Points {
     pub(super) fn new() -> Self {
         Self {
@@ -136,34 +159,25 @@ impl Points {
         let flight = &path.flight;
         while self.len < BLOCK && cursor.waypoint < flight.len() {
             let waypoint = cursor.waypoint;
-            let parts = if waypoint == 0 { 1 } else { steps.count(flight, waypoint) };
-            let crosses = |instant: f64| {
-                waypoint > 0 && flight.time_s[waypoint - 1] < instant && instant < flight.time_s[waypoint]
-            };
             let phase = part(path.phases[waypoint.saturating_sub(1)]);
-            if parts == 1 && !crosses(steps.range_s.0) && !crosses(steps.range_s.1) {
-                if flight.time_s[waypoint] >= end_s {
-                    return;
-                }
-                self.push(flight.time_s[waypoint], waypoint_at(flight, waypoint), phase);
-                cursor.waypoint += 1;
-                continue;
-            }
-            let mut instants: Vec<f64> = (1..=parts).map(|k| instant(flight, waypoint, k, parts)).collect();
-            for edge in [steps.range_s.0, steps.range_s.1] {
-                if crosses(edge) && !instants.contains(&edge) {
-                    instants.push(edge);
-                }
-            }
-            instants.sort_unstable_by(f64::total_cmp);
-            let segment = Segment::new(flight, waypoint);
-            while cursor.step < instants.len() {
-                let time_s = instants[cursor.step];
+            let parts = if waypoint == 0 { 1 } else { steps.count(flight, waypoint) };
+            let edged = steps.instants_at_edges(flight, waypoint, parts);
+            let count = edged.as_ref().map_or(parts, Vec::len);
+            let segment = (count > 1).then(|| Segment::new(flight, waypoint));
+            while cursor.step < count {
+                let is_last = cursor.step + 1 == count;
+                let time_s = match &edged {
+                    Some(instants) => instants[cursor.step],
+                    None if is_last => flight.time_s[waypoint],
+                    None => instant(flight, waypoint, cursor.step + 1, parts),
+                };
                 if self.len == BLOCK || time_s >= end_s {
                     return;
                 }
-                let last = cursor.step + 1 == instants.len();
-                let place = if last { waypoint_at(flight, waypoint) } else { segment.at(time_s) };
+                let place = match &segment {
+                    Some(segment) if !is_last => segment.at(time_s),
+                    _ => waypoint_at(flight, waypoint),
+                };
                 self.push(time_s, place, phase);
                 cursor.step += 1;
             }
@@ -190,14 +204,11 @@ fn waypoint_at(flight: &Trajectory<'_>, waypoint: usize) -> (f64, f64, f64) {
     (flight.longitude_deg[waypoint], flight.latitude_deg[waypoint], flight.pressure_pa[waypoint])
 }
 
-/// Index in [`Phase::PARTS`].
+/// Index in [`Phase::PARTS`], whose phases follow [`Phase::Flight`] in their
+/// order; a label that names no part counts as cruise.
+#[inline(always)]
 pub(crate) fn part(phase: Phase) -> u8 {
-    match phase {
-        Phase::Ground => 0,
-        Phase::Climb => 1,
-        Phase::Cruise | Phase::Flight => 2,
-        Phase::Descent => 3,
-    }
+    if phase == Phase::Flight { Phase::Cruise as u8 - 1 } else { phase as u8 - 1 }
 }
 
 /// The way between two waypoints: a great circle at constant speed, pressure

@@ -46,19 +46,20 @@ impl<const S: usize> Running<S> {
             peak: [f64::NEG_INFINITY; S],
             peak_time_s: [f64::NAN; S],
         };
-        let lanes = totals.dosage.len();
-        running.dosage[..lanes].copy_from_slice(&totals.dosage);
-        running.peak[..lanes].copy_from_slice(&totals.peak);
-        running.peak_time_s[..lanes].copy_from_slice(&totals.peak_time_s);
+        let lanes = totals.dosage().len();
+        running.dosage[..lanes].copy_from_slice(totals.dosage());
+        running.peak[..lanes].copy_from_slice(totals.peak());
+        running.peak_time_s[..lanes].copy_from_slice(totals.peak_time_s());
         running
     }
 
     pub(super) fn put_down(&self, totals: &mut Totals) {
-        let lanes = totals.dosage.len();
         totals.common_s = self.common_s;
-        totals.dosage.copy_from_slice(&self.dosage[..lanes]);
-        totals.peak.copy_from_slice(&self.peak[..lanes]);
-        totals.peak_time_s.copy_from_slice(&self.peak_time_s[..lanes]);
+        let [dosage, peak, peak_time_s] = totals.running_mut();
+        let lanes = dosage.len();
+        dosage.copy_from_slice(&self.dosage[..lanes]);
+        peak.copy_from_slice(&self.peak[..lanes]);
+        peak_time_s.copy_from_slice(&self.peak_time_s[..lanes]);
     }
 
     /// The peak over one sample.
@@ -125,7 +126,7 @@ fn add_time_above(seconds: f64, before: &[f64], after: &[f64], program: &Program
     for (k, lane) in program.lanes.iter().enumerate() {
         let (a, b) = (before[k], after[k]);
         // Not a number at either end is no step.
-        for (threshold, above) in lane.thresholds.iter().zip(&mut totals.above_s[k]) {
+        for (threshold, above) in lane.thresholds.iter().zip(totals.above_s_mut(program, k)) {
             if (a >= threshold.value && !b.is_nan()) || (b >= threshold.value && !a.is_nan()) {
                 *above += seconds * fraction_above(a, b, threshold.value);
             }
@@ -209,7 +210,7 @@ impl<const S: usize> Samples<S> {
             let seconds = self.time_s[i] - self.time_s[i - 1];
             let at = |i: usize| flow.at(phase, Pressure::from_pascal(self.pressure_pa[i]));
             let (before, after) = (at(i - 1), at(i));
-            for (k, dose) in totals.dose.iter_mut().enumerate() {
+            for (k, dose) in totals.dose_mut().iter_mut().enumerate() {
                 let sum = before * self.mixing_ratio[i - 1][k] + after * self.mixing_ratio[i][k];
                 if !sum.is_nan() {
                     *dose += 0.5 * seconds * sum;

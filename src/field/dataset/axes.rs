@@ -243,7 +243,8 @@ pub(super) fn touched_columns(axis: &LongitudeAxis, (west, width): (f64, f64)) -
     let east_node = axis.locate_from(west + width, &mut 0)?.index;
     // One column more on either side for coordinates within rounding of a node.
     let start = (west_node + n - 1) % n;
-    let columns = (east_node + n - start) % n + 3;
+    // From that one, over the cells of the arc, to one behind the last's end.
+    let columns = (east_node + n - west_node) % n + 4;
     if columns >= n { whole } else { Some((start, columns)) }
 }
 

@@ -51,7 +51,8 @@ pub fn read_all(folder: &Path) -> Vec<Source> {
     let mut sources: Vec<Source> = texts.iter().map(|(path, text)| Source::parse(path, text)).collect();
     let test_files: HashSet<String> = sources.iter().flat_map(Source::test_modules).collect();
     for source in &mut sources {
-        if test_files.contains(&source.module_path().join("/")) {
+        let module = source.module_path();
+        if (1..=module.len()).any(|depth| test_files.contains(&module[..depth].join("/"))) {
             source.mark_as_test();
         }
     }

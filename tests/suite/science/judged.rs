@@ -326,7 +326,7 @@ fn close(actual: f64, expected: f64, tolerance: f64, what: &str) {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 160, failure_persistence: None, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
     /// Corners, weights and interpolated values are single precision: each of
     /// four interpolations adds one rounding of 6e-8 and the density that of
