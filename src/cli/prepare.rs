@@ -82,10 +82,7 @@ impl Prepare {
         let options = format!("{VERSION} {:?} {file:?}", self.variable);
         let fingerprint = fingerprint(&self.paths, &options)?;
         let dataset = Dataset::open(&self.paths, file)?;
-        let preparation = Preparation::of(&dataset, &self.variable).with_context(|| match &*self.variable {
-            [] => "not all variables can be prepared together; choose some with --variable".to_owned(),
-            names => format!("--variable {}", names.join(",")),
-        })?;
+        let preparation = Preparation::of(&dataset, &self.variable)?;
         let layout = preparation.layout(self.compression.into(), fingerprint);
         let what = describe(&layout);
         let writer = PreparedWriter::create(&self.out, layout, self.overwrite)?;
@@ -154,21 +151,20 @@ fn describe(layout: &PreparedLayout) -> String {
         0 => String::new(),
         n => format!("{n} members × "),
     };
+    let counted = |n: usize, noun: &str| format!("{n} {noun}{}", if n == 1 { "" } else { "s" });
     format!(
-        "{}: {members}{} times × {} levels × {} latitudes × {} longitudes",
+        "{}: {members}{} × {} × {} × {}",
         names.join(", "),
-        layout.times_s.len(),
-        layout.levels.len(),
-        layout.latitudes_deg.len(),
-        layout.longitudes_deg.len()
+        counted(layout.times_s.len(), "time"),
+        counted(layout.levels.len(), "level"),
+        counted(layout.latitudes_deg.len(), "latitude"),
+        counted(layout.longitudes_deg.len(), "longitude")
     )
 }
 
 fn summary(written: Written, seconds: f64) -> String {
-    let gigabytes = written.bytes as f64 / 1e9;
-    format!(
-        "{} chunks, {gigabytes:.3} GB in {seconds:.2} s ({:.2} GB/s)",
-        written.chunks,
-        gigabytes / seconds.max(1e-9)
-    )
+    let bytes = written.bytes as f64;
+    let size = if bytes < 1e8 { format!("{:.1} MB", bytes / 1e6) } else { format!("{:.2} GB", bytes / 1e9) };
+    let rate = bytes / 1e9 / seconds.max(1e-9);
+    format!("{} chunks, {size} in {seconds:.2} s ({rate:.3} GB/s)", written.chunks)
 }

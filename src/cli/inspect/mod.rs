@@ -160,3 +160,102 @@ fn print(report: &Report) -> anyhow::Result<()> {
         other => other.context("writing the report"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+
+    use super::*;
+    use crate::field::{
+        cf::{
+            Attribute, Values,
+            testing::{MemoryStore, text},
+        },
+        netcdf::testing::classic,
+    };
+
+    fn report(name: &str, bytes: &[u8]) -> (Kind, String) {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        let mut report = Report::default();
+        let kind = inspect(&path, &DatasetFile::default(), &ReadOptions::default(), &mut report);
+        (kind, report.as_str().split_whitespace().collect::<Vec<_>>().join(" "))
+    }
+
+    fn expect(text: &str, expected: &[&str]) {
+        for phrase in expected {
+            assert!(text.contains(phrase), "{phrase:?} is not in {text}");
+        }
+    }
+
+    #[test]
+    fn a_field_is_told_with_what_is_wrong() {
+        let dims = [("time", 1), ("level", 3), ("latitude", 2), ("longitude", 3)];
+        let mut values: Vec<f32> = (0..18).map(|i| i as f32).collect();
+        values[7] = f32::NAN;
+        let with = |store: MemoryStore, name, attributes: &[(&str, Attribute)]| {
+            store.array(name, &dims, Values::F32(values.clone()), attributes)
+        };
+        let store = MemoryStore::default()
+            .axis("time", &[0.0], "hours since 2000-01-01")
+            .axis("level", &[100.0, 200.0, 300.0], "hPa")
+            .horizontal(2, 3);
+        let store = with(store, "aermr04", &[("units", text("kg kg**-1"))]);
+        let store = with(store, "aermr05", &[("units", text("kg kg**-1"))]);
+        let store = with(store, "so2", &[("units", text("furlong"))]);
+        let store = with(store, "co", &[]);
+        // The ending lies.
+        let (kind, text) = report("flights.csv", &classic(2, &store, None));
+        assert!(matches!(kind, Kind::Field));
+        expect(
+            &text,
+            &[
+                "NetCDF classic (CDF-2)",
+                "times 1: 2000-01-01T00:00:00Z",
+                "3 pressure levels: 100, 200, 300 hPa",
+                "2: 50 … 49 °N, every 1°, north to south",
+                // The plane at 200 hPa holds 6 to 11, one of them missing.
+                "aermr04 kg kg**-1 6 11 16.7 % dust_1: mineral dust, 0.03-0.55 µm",
+                "WRONG a single time",
+                "dust incomplete: dust_1 and dust_2 without dust_3, which is missing",
+                "WRONG variable so2 has the unit \"furlong\"",
+                "note co has no unit and is taken for mass mixing ratio",
+            ],
+        );
+    }
+
+    #[test]
+    fn flights_are_told_with_rejects_and_repairs() {
+        let mut csv = "flight_id,time,longitude,latitude,altitude,colour\n".to_owned();
+        csv.extend((0..10).map(|i| format!("A1,2020-01-01T00:{i:02}:00Z,0.{i},50,10000,red\n")));
+        csv += "A1,2020-01-01T00:03:00Z,0.3,50,10000,red\nB2,2020-01-01T00:00:00Z,0,95,10000,red\n";
+        let (kind, text) = report("flights.nc", csv.as_bytes());
+        assert!(matches!(kind, Kind::Flights));
+        expect(
+            &text,
+            &[
+                "flights: CSV",
+                "rows 12: 1 flight of 10 waypoints, 1 flight rejected",
+                "2020-01-01T00:00:00Z … 2020-01-01T00:09:00Z (9 min)",
+                "10000 … 10000 m (32808 … 32808 ft, 264.4 … 264.4 hPa)",
+                "altitude in metres: the default of a pycontrails file",
+                "not used: colour",
+                "1 rows at a time already taken dropped",
+                "rejected B2 1 row",
+            ],
+        );
+    }
+
+    #[test]
+    fn what_is_neither_is_told_as_both() {
+        let (kind, text) = report("page.nc", b"<!DOCTYPE html><html>404</html>");
+        assert!(matches!(kind, Kind::Unreadable));
+        expect(&text, &["neither fields nor flights", "as field no: it looks like a web page", "as flights"]);
+        let (kind, text) = report("cut.nc", b"CDF\x02\0\0\0\x01\0\0");
+        assert!(matches!(kind, Kind::Unreadable));
+        expect(&text, &["WRONG"]);
+        let (kind, _) = report("empty", b"");
+        assert!(matches!(kind, Kind::Unreadable));
+    }
+}

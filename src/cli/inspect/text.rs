@@ -245,7 +245,7 @@ mod tests {
         );
         assert!(report.as_str().lines().all(|line| line.chars().count() <= WIDTH), "{}", report.as_str());
         assert!(report.as_str().contains("\n  t           1  temperature temperature"), "{}", report.as_str());
-        assert!(report.as_str().contains("\n                    temperature"), "{}", report.as_str());
+        assert!(report.as_str().contains("\n                 temperature"), "{}", report.as_str());
         let long = "a_very_long_name".repeat(5);
         let mut report = Report::default();
         report.table(&[Side::Left, Side::Left], &[vec![long.clone(), "what it is".into()]]);

@@ -165,10 +165,10 @@ impl Field<'_> {
         levels: &Range<usize>,
         out: &mut [f32],
     ) -> Result<(), FieldError> {
-        if times.len() > 1 {
-            if let Some(piece) = part.first(times.start, levels.start) {
-                return self.read_piece(piece, times, member, levels.clone(), out);
-            }
+        if times.len() > 1
+            && let Some(piece) = part.first(times.start, levels.start)
+        {
+            return self.read_piece(piece, times, member, levels.clone(), out);
         }
         let plane = out.len() / levels.len().max(1);
         let mut level = levels.start;

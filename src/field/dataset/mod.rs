@@ -6,6 +6,7 @@
 //! whatever the files' order; [`Field::load`] reads one time of it.
 
 mod axes;
+mod chosen;
 mod field;
 mod file;
 mod load;

@@ -1,7 +1,6 @@
 //! Writing a data set in the form that loads fastest.
 
 use std::{
-    collections::BTreeSet,
     ops::Range,
     sync::atomic::{AtomicBool, AtomicUsize, Ordering},
 };
@@ -11,19 +10,18 @@ use serde_json::{Map, json};
 
 use super::{
     Dataset, LevelPlace, ValueRule,
+    chosen::{all, as_in_file, expand, make_names_unique},
     field::{Channel, ChannelRequest, Field},
 };
 use crate::{
-    contaminant::{Entry, Role},
     field::{
-        FieldError, Variable,
+        FieldError,
         zarr::{
             prepared::{Compression, LEVELS_AT, PreparedLayout, PreparedVariable, band},
             writer::{PreparedChunk, PreparedWriter},
         },
     },
     grid::VerticalRule,
-    units::Dimension,
 };
 
 /// A box in memory is there about this often: as it is wanted, as the file
@@ -72,7 +70,11 @@ impl<'a> Preparation<'a> {
     /// As [`Dataset::field`]: names a variable that is not there, or those
     /// that do not fit together.
     pub fn of(dataset: &'a Dataset, names: &[String]) -> Result<Self, FieldError> {
-        let names = if names.is_empty() { all(dataset) } else { expand(dataset, names)? };
+        let is_all = names.is_empty();
+        let names = if is_all { all(dataset) } else { expand(dataset, names)? };
+        if names.is_empty() {
+            return Err(FieldError::Dataset("the fields have no variable with levels to prepare".to_owned()));
+        }
         let mut requests = Vec::new();
         let mut variables = Vec::new();
         for name in &names {
@@ -80,7 +82,15 @@ impl<'a> Preparation<'a> {
             requests.push(ChannelRequest { parts: vec![(name.clone(), factor)], log: false });
             variables.push(variable);
         }
-        let mut field = dataset.field(&requests, VerticalRule::LinearP, None)?;
+        let mut field = dataset.field(&requests, VerticalRule::LinearP, None).map_err(|error| {
+            let alone = dataset.field(&requests[..1], VerticalRule::LinearP, None);
+            match (error, alone) {
+                (FieldError::Dataset(what), Ok(_)) if is_all => {
+                    FieldError::Dataset(format!("{what}; choose variables that go together with --variable"))
+                }
+                (error, _) => error,
+            }
+        })?;
         // Without the first column behind the last.
         field.grid.longitude = field.grid.longitude.cut(0, field.grid.longitude.len());
         let mut channels = field.channels.clone();
@@ -264,110 +274,5 @@ impl Unit {
         self.times.clone().flat_map(move |time| {
             bands.clone().into_iter().map(move |band| PreparedChunk { member, time, variable, band })
         })
-    }
-}
-
-impl Dataset {
-    /// A variable with levels as it is to be written, and the factor to be
-    /// applied to its values.
-    fn prepared_variable(&self, name: &str) -> Result<(PreparedVariable, f64), FieldError> {
-        let Some(header) = self.places(name).and_then(|places| Some(self.header(*places.first()?))) else {
-            // `field` knows how to say this.
-            return Ok((PreparedVariable { name: name.to_owned(), ..blank() }, 1.0));
-        };
-        let mut variable = as_in_file(header);
-        let rule = self.file.rule(&header.name);
-        if let Some(named) = rule.and_then(|rule| rule.contaminant.as_deref()) {
-            named.clone_into(&mut variable.name);
-        }
-        let unit = rule.and_then(|rule| rule.unit.clone());
-        let of_levels =
-            || self.file.levels.unit.clone().filter(|_| self.file.levels.contaminant.as_deref() == Some(name));
-        variable.units = unit.or_else(of_levels).or(variable.units);
-        // A molar mass of the data-set file is spent here.
-        let is_volume = variable.units.as_deref().and_then(crate::units::Unit::parse);
-        let is_volume = is_volume.is_some_and(|unit| unit.dimension == Dimension::VolumeMixingRatio);
-        if is_volume
-            && rule.is_some_and(|rule| rule.molar_mass_g_mol.is_some())
-            && let Some(available) = self.contaminant(name)?
-            && let [(_, factor)] = available.parts.as_slice()
-        {
-            variable.units = Some("kg kg-1".to_owned());
-            // A standard name that says mole fraction would be wrong now.
-            variable.standard_name = None;
-            return Ok((variable, *factor));
-        }
-        Ok((variable, 1.0))
-    }
-}
-
-fn blank() -> PreparedVariable {
-    PreparedVariable { name: String::new(), standard_name: None, long_name: None, units: None, vertical: true }
-}
-
-fn as_in_file(header: &Variable) -> PreparedVariable {
-    PreparedVariable {
-        name: header.name.clone(),
-        standard_name: header.standard_name.clone(),
-        long_name: header.long_name.clone(),
-        units: header.units.clone(),
-        vertical: true,
-    }
-}
-
-/// Canonical names of all variables with levels but the surface pressure,
-/// which some files keep on a level.
-pub(super) fn all(dataset: &Dataset) -> Vec<String> {
-    let is_surface = |name: &str| Entry::find(name).is_some_and(|e| is_surface_pressure(e.name));
-    dataset.variables().filter(|name| !is_surface(name)).map(str::to_owned).collect()
-}
-
-fn is_surface_pressure(name: &str) -> bool {
-    matches!(name, "surface_pressure" | "log_surface_pressure")
-}
-
-/// Groups as their parts, each variable once.
-fn expand(dataset: &Dataset, names: &[String]) -> Result<Vec<String>, FieldError> {
-    let mut seen = BTreeSet::new();
-    let mut expanded = Vec::new();
-    for name in names {
-        let entry = Entry::find(name);
-        let parts = match entry.filter(|e| e.role == Role::Contaminant && e.is_group()) {
-            Some(group) => dataset.contaminant(group.name)?.map(|available| available.parts),
-            None => None,
-        };
-        let parts = parts.map_or_else(
-            || vec![entry.map_or_else(|| name.clone(), |e| e.name.to_owned())],
-            |parts| parts.into_iter().map(|(part, _)| part).collect(),
-        );
-        // A name of the file may be that of another variable in the catalogue.
-        let parts = parts.into_iter().map(|part| if dataset.places(&part).is_some() { part } else { name.clone() });
-        expanded.extend(parts.filter(|part| !is_surface_pressure(part) && seen.insert(part.clone())));
-    }
-    Ok(expanded)
-}
-
-/// Two files may call two variables by one name: those are written by the
-/// names that the data set has for them.
-fn make_names_unique(variables: &mut [PreparedVariable], names: &[String]) {
-    let own: Vec<String> = variables.iter().map(|v| v.name.clone()).collect();
-    for (i, variable) in variables.iter_mut().enumerate() {
-        if own.iter().filter(|name| **name == variable.name).count() > 1
-            && let Some(name) = names.get(i)
-        {
-            name.clone_into(&mut variable.name);
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn names_that_collide_are_told_apart() {
-        let mut variables = ["x", "x", "t"].map(|name| PreparedVariable { name: name.to_owned(), ..blank() });
-        make_names_unique(&mut variables, &["dust".to_owned(), "ash".to_owned(), "temperature".to_owned()]);
-        assert_eq!(variables.map(|v| v.name), ["dust", "ash", "t"]);
     }
 }

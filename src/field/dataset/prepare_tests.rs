@@ -10,7 +10,7 @@ use std::{
     },
 };
 
-use super::{ChannelRequest, Dataset, DatasetFile, Field, Preparation, prepare::all};
+use super::{ChannelRequest, Dataset, DatasetFile, Field, Preparation, chosen::all};
 use crate::{
     field::{
         self, Chunk, FieldError, FieldSource, HybridLevels, Levels, Variable, Window,
@@ -221,7 +221,7 @@ fn what_the_data_set_file_says_is_applied() {
         let load = |dataset: &Dataset, available| {
             let field = dataset.field(&[Dataset::request(&available)], VerticalRule::LinearP, None).unwrap();
             assert!(field.grid.levels.is_layered());
-            assert_eq!(field.times_s[0], 1_577_836_800.0 - 1800.0);
+            assert!((field.times_s[0] - (1_577_836_800.0 - 1800.0)).abs() < 1e-6);
             let slab = field.load(2, 0).unwrap();
             (field.grid.clone(), slab.values().iter().map(|v| v.to_bits()).collect::<Vec<_>>())
         };
@@ -271,10 +271,12 @@ fn a_run_that_is_stopped_goes_on_to_the_same_bytes() {
     }
 }
 
-/// Counts how often each of the file's own chunks is touched.
+/// How often each chunk of a file is touched, by variable, member, time and level.
+type Touched = Mutex<BTreeMap<(usize, usize, usize, usize), usize>>;
+
 struct Counting {
     inner: Box<dyn FieldSource>,
-    touched: &'static Mutex<BTreeMap<(usize, usize, usize, usize), usize>>,
+    touched: &'static Touched,
     largest: &'static AtomicUsize,
 }
 
@@ -309,8 +311,8 @@ impl FieldSource for Counting {
 #[test]
 fn no_chunk_is_decoded_twice_where_memory_allows_and_memory_is_kept_to() {
     for chunk in [Chunk { times: 3, levels: 2 }, Chunk { times: 1, levels: 5 }, Chunk { times: 7, levels: 1 }] {
-        let touched = Box::leak(Box::new(Mutex::new(BTreeMap::new())));
-        let largest = Box::leak(Box::new(AtomicUsize::new(0)));
+        let touched: &'static Touched = Box::leak(Box::default());
+        let largest: &'static AtomicUsize = Box::leak(Box::default());
         let header = Variable { chunk, ..variable("go3", pressure()) };
         let inner = analytic(vec![header, Variable { chunk, ..variable("t", pressure()) }]);
         let source = dataset(vec![Box::new(Counting { inner, touched, largest })], "");
@@ -350,6 +352,13 @@ fn variables_can_be_chosen_and_are_checked() {
     assert!(remarks.contains("4 of 7 times"), "{remarks}");
     let error = chosen(&["ozone"]).unwrap_err().to_string();
     assert!(error.contains("no variable ozone"), "{error}");
+
+    let mixed = vec![variable("t", pressure()), variable("so2", Levels::Altitude(vec![1000.0, 2000.0]))];
+    let refusal = |dataset: &Dataset| Preparation::of(dataset, &[]).map(drop).unwrap_err().to_string();
+    let error = refusal(&dataset(vec![analytic(mixed)], ""));
+    assert!(error.contains("different kinds") && error.contains("--variable"), "{error}");
+    let error = refusal(&dataset(vec![analytic(vec![variable("pm10", Levels::Surface)])], ""));
+    assert!(error.contains("no variable with levels"), "{error}");
 }
 
 fn real(name: &str) -> Option<PathBuf> {

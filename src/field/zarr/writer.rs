@@ -78,7 +78,7 @@ impl PreparedWriter {
                 return Err(FieldError::unsupported(
                     dir,
                     "prepared from other files or with other options",
-                    "give another folder, or say that it is to be overwritten",
+                    "give another folder, or replace it with --overwrite",
                 ));
             }
             Existing::Other => {
