@@ -1,6 +1,9 @@
 //! `skydose demo`: the whole way on fields and flights that skydose makes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -125,7 +128,7 @@ fn table(rows: &[Exposure]) -> String {
     for contaminant in ["dust", "ash"] {
         let mut exposed: Vec<&Exposure> = rows.iter().filter(|r| &*r.contaminant == contaminant).collect();
         exposed.sort_by(|a, b| b.dosage_g_s_m3.unwrap_or(0.0).total_cmp(&a.dosage_g_s_m3.unwrap_or(0.0)));
-        text += &format!("\nMost exposed to {contaminant}\n");
+        let _ = writeln!(text, "\nMost exposed to {contaminant}");
         text += "  flight            dosage      mean      peak   where and when                       sampled\n";
         text += "                   g s m⁻³    mg m⁻³    mg m⁻³\n";
         for row in exposed.iter().take(MOST_EXPOSED) {
@@ -142,7 +145,7 @@ fn table(rows: &[Exposure]) -> String {
         let sum: f64 = of.iter().filter_map(|r| r.dosage_g_s_m3).sum();
         let peak = of.iter().filter_map(|r| r.peak).map(|p| p.mg_m3).fold(0.0, f64::max);
         let whole = of.iter().filter(|r| r.sampled_fraction > 1.0 - 1e-9).count();
-        text += &format!("  {name:<16} {sum:>13.3} {peak:>14.5}   {whole} of {}\n", of.len());
+        let _ = writeln!(text, "  {name:<16} {sum:>13.3} {peak:>14.5}   {whole} of {}", of.len());
     }
     text
 }

@@ -1,4 +1,4 @@
-//! Single figures, worked by hand or by NumPy.
+//! Single figures, worked by hand or by `NumPy`.
 
 use skydose::{
     exposure::{Exposure, flow::EngineFlow, program::Integration},

@@ -80,8 +80,8 @@ fn between(sorted: &[(f64, usize)], x: f64) -> Option<Between> {
         return (x == only).then_some((place, place, 0.0));
     }
     // The last cell that begins at or before the point.
-    let cells = sorted.windows(2).filter(|w| w[0].0 <= x && x <= w[1].0);
-    let cell = cells.last()?;
+    let mut cells = sorted.windows(2).filter(|w| w[0].0 <= x && x <= w[1].0);
+    let cell = cells.next_back()?;
     Some((cell[0].1, cell[1].1, (x - cell[0].0) / (cell[1].0 - cell[0].0)))
 }
 
@@ -222,7 +222,8 @@ pub fn figures(
     thresholds: &[f64],
 ) -> BTreeMap<Phase, Figures> {
     let mut all: BTreeMap<Phase, Figures> = BTreeMap::new();
-    for (phase, range) in [(Phase::Flight, 0..samples.len())] {
+    {
+        let (phase, range) = (Phase::Flight, 0..samples.len());
         let figures = all.entry(phase).or_insert_with(|| Figures::new(thresholds.len()));
         range.for_each(|i| figures.observe(values[i], samples[i].time_s));
     }

@@ -62,7 +62,7 @@ fn largest(actual: &[f64], expected: &[f64], of: impl Fn(f64, f64) -> f64) -> f6
     actual.iter().zip(expected).map(|(&a, &e)| of(a, e)).inspect(|d| assert!(!d.is_nan())).fold(0.0, f64::max)
 }
 
-/// SciPy and xarray, in double precision; pycontrails' `intersect_met` within
+/// `SciPy` and xarray, in double precision; pycontrails' `intersect_met` within
 /// 1.5e-13 K of them.
 #[test]
 fn era5_along_910_flights_is_what_scipy_and_xarray_give() {
@@ -96,7 +96,7 @@ fn era5_along_910_flights_is_what_scipy_and_xarray_give() {
 /// \[Pa\]; ρ \[kg m⁻³\], O₃ \[µg m⁻³\], O₃ \[ppbv\].
 type Eac4 = (f64, f64, f64, f64, f64, f64, f64);
 
-/// NumPy, in double precision, on the values of netCDF4 as `float32`: surface
+/// `NumPy`, in double precision, on the values of netCDF4 as `float32`: surface
 /// pressure bilinear and linear in time, full levels the mean of their half
 /// levels, linear in pressure; ρ = p / (287.06 T (1 + 0.609 q)).
 #[rustfmt::skip]
