@@ -15,6 +15,8 @@ mod locate;
 pub(crate) mod path;
 mod reduce;
 mod sample;
+#[cfg(test)]
+mod tests;
 mod vector;
 
 use rayon::prelude::*;

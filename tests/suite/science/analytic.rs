@@ -4,7 +4,7 @@ use skydose::{exposure::program::Integration, field::Levels, grid::VerticalRule,
 
 use super::{
     assert_close, exposures, fleet,
-    memory::{Axes, Memory, Node, steps},
+    memory::{Axes, Memory, Node, steps, upto},
     request, waypoint, whole,
 };
 
@@ -28,6 +28,9 @@ fn product(node: Node) -> f64 {
         * (2.0 + node.latitude_deg / 90.0)
         * (2.0 + node.longitude_deg / 180.0)
 }
+
+/// A flight, what is on its way, its mean and how well that is met.
+type Case = (Leg, fn(Node) -> f64, f64, f64);
 
 /// A point of the unit sphere and back.
 pub fn vector((longitude, latitude): (f64, f64)) -> [f64; 3] {
@@ -60,13 +63,7 @@ impl Leg {
 
     /// Waypoints `spacing` apart, and the last.
     fn waypoints(&self, spacing: f64) -> Vec<Waypoint> {
-        let n = (self.duration_s / spacing).ceil();
-        (0..)
-            .map(f64::from)
-            .take_while(|&i| i < n)
-            .map(|i| self.at(i * spacing))
-            .chain([self.at(self.duration_s)])
-            .collect()
+        upto(self.duration_s, spacing).into_iter().map(|s| self.at(s)).collect()
     }
 
     /// ∫ by Simpson's rule, far beyond the tolerance.
@@ -161,7 +158,7 @@ fn a_field_linear_in_one_coordinate_has_its_closed_form() {
             |h: f64| -101_325.0 * 288.15 / (0.006_5 * (n + 1.0)) * (1.0 - 0.006_5 * h / 288.15).powf(n + 1.0);
         (antiderivative(10_500.0) - antiderivative(500.0)) / 10_000.0
     };
-    let cases: [(Leg, fn(Node) -> f64, f64, f64); 4] = [
+    let cases: [Case; 4] = [
         (flight((0.0, 40.0), (20.0, 50.0), high), |n| 1e-13 * (n.time_s - START_S), 1e-13 * 6_600.0, 1e-6),
         (flight((7.0, -35.0), (7.0, 65.0), high), |n| 1e-9 * (n.latitude_deg + 90.0), 1e-9 * 105.0, 1e-6),
         (flight((-50.0, 0.0), (30.0, 0.0), high), |n| 1e-9 * (n.longitude_deg + 180.0), 1e-9 * 170.0, 1e-6),

@@ -16,7 +16,7 @@ use skydose::{
 
 use super::{
     assert_close, exposures, fleet, labels,
-    memory::{Axes, Memory, dataset, steps},
+    memory::{Axes, Memory, Node, dataset, steps},
     request, waypoint, whole,
 };
 
@@ -161,8 +161,36 @@ fn everything_missing_is_nothing_sampled() {
     for integration in BOTH {
         assert_eq!(figures(&data, integration, &eastwards(0.0, 0.0, 25_000.0)), (0.0, None, None));
     }
-    let infinite = Memory::default().with("ash", "mg m-3", &axes(), |_| f64::INFINITY).dataset();
-    assert_eq!(figures(&infinite, Integration::Path, &eastwards(0.0, 0.0, 25_000.0)), (0.0, None, None));
+}
+
+/// A window of the field that misses nothing follows one that does.
+#[test]
+fn what_is_missing_until_a_time_counts_from_then_on() {
+    let data =
+        Memory::default().with("ash", "mg m-3", &axes(), |n| if n.time_s < 1.0 { f64::NAN } else { 3.0 }).dataset();
+    let flight: Vec<Waypoint> =
+        eastwards(0.0, 0.0, 25_000.0).into_iter().map(|w| Waypoint { time_s: w.time_s + 1_800.0, ..w }).collect();
+    for integration in BOTH {
+        let (fraction, dosage, _) = figures(&data, integration, &flight);
+        assert_close(fraction, 0.5, 1e-9, "fraction");
+        assert_close(dosage.expect("a dosage"), 3e-3 * 1_800.0, 1e-6, "dosage");
+    }
+}
+
+/// One infinite corner, from which no difference is taken on the way.
+#[test]
+fn what_is_infinite_is_missing() {
+    let corner = (10_800.0_f64, 25_000.0_f64, 0.0_f64, 0.0_f64);
+    let is_corner = |n: Node| {
+        let away = (n.time_s - corner.0).abs() + (n.level - corner.1).abs();
+        away + (n.latitude_deg - corner.2).abs() + (n.longitude_deg - corner.3).abs() < 1e-9
+    };
+    let data =
+        Memory::default().with("ash", "mg m-3", &axes(), |n| if is_corner(n) { f64::INFINITY } else { 3.0 }).dataset();
+    for integration in BOTH {
+        assert_eq!(figures(&data, integration, &eastwards(-4.0, -1.0, 22_000.0)), (0.0, None, None));
+        assert_close(figures(&data, integration, &eastwards(-9.0, -1.0, 22_000.0)).0, 1.0, 1e-9, "beside it");
+    }
 }
 
 /// The field ends at 10° E, where the flight is after 40 of its 60 minutes,

@@ -12,7 +12,7 @@ use skydose::{
 
 use super::{
     answers, assert_close, exposures, fleet,
-    memory::{Axes, Memory, dataset, naming, steps},
+    memory::{Axes, Memory, dataset, naming, steps, upto},
     oracle::{density, isa_temperature},
     request, waypoint, whole,
 };
@@ -26,8 +26,7 @@ fn axes() -> Axes {
 
 /// In one place for all the day, but for the pressure.
 fn hover(pressure_pa: f64, spacing: f64) -> Vec<Waypoint> {
-    let n = DAY_S / spacing;
-    (0..).map(f64::from).take_while(|&i| i <= n).map(|i| waypoint(i * spacing, 1.0, 1.0, pressure_pa)).collect()
+    upto(DAY_S, spacing).into_iter().map(|s| waypoint(s, 1.0, 1.0, pressure_pa)).collect()
 }
 
 fn engine_flow(text: &str) -> EngineFlow {

@@ -33,8 +33,7 @@ fn base_axes() -> Axes {
     Axes::new(steps(0.0, 10_800.0, 5), levels, latitudes, steps(-180.0, STEP_DEG, 48))
 }
 
-/// A value that depends on where a node is, not on its place in a file;
-/// missing here and there.
+/// A value that depends on where a node is, not on its place in a file.
 fn value(seed: u64, node: Node) -> f64 {
     // One zero, not two.
     let longitude = node.longitude_deg.rem_euclid(360.0) + 0.0;
@@ -48,8 +47,9 @@ fn value(seed: u64, node: Node) -> f64 {
 fn fill(file: Memory, axes: &Axes, names: &[&str], seed: u64) -> Memory {
     names.iter().fold(file, |file, &name| match name {
         "so2" => file.with("so2", "kg kg-1", axes, |n| {
+            // Missing here and there, at the first two times.
             let v = value(seed, n);
-            if v < 0.51 { f64::NAN } else { v * 1e-8 }
+            if v < 0.51 && n.time_s < 20_000.0 { f64::NAN } else { v * 1e-8 }
         }),
         "ash" => file.with("ash", "kg m-3", axes, |n| value(seed + 1, n) * 1e-6),
         "t" => file.with("t", "K", axes, |n| 250.0 + 20.0 * value(seed + 2, n)),
@@ -148,11 +148,11 @@ fn split(how: usize, seed: u64, random: &mut Random) -> Vec<Memory> {
 }
 
 /// The states that are left when the field's times are cut at `cuts`.
-fn by_windows(data: &Dataset, asked: &Request, flights: &[Vec<Waypoint>], cuts: &[usize]) -> String {
+fn by_windows(data: &Dataset, asked: &Request, flights: &[Vec<Waypoint>], cuts: &[usize]) -> Vec<String> {
     let fleet = fleet(flights);
     let phases = labels(&fleet);
     let passes = asked.passes(data).expect("passes");
-    let mut all = String::new();
+    let mut all = Vec::new();
     for pass in &passes {
         let field = data.field(&pass.channels, VerticalRule::LinearP, None).expect("a field");
         let slabs: Vec<Arc<Slab>> =
@@ -164,7 +164,7 @@ fn by_windows(data: &Dataset, asked: &Request, flights: &[Vec<Waypoint>], cuts: 
             let mut batch = Batch { fleet: &fleet, phases: &phases, states: &mut states };
             Cpu::new().advance(&pass.program, &window, &mut batch);
         }
-        all += &format!("{states:?}");
+        all.push(format!("{states:?}"));
     }
     all
 }

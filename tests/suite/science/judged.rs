@@ -17,6 +17,7 @@ use super::{
 
 /// What a random case is like; what it holds follows from `seed`.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one choice, shrunk by itself")]
 struct Shape {
     is_global: bool,
     is_uneven: bool,

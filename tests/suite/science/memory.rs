@@ -60,6 +60,16 @@ pub fn steps(first: f64, step: f64, n: usize) -> Vec<f64> {
     (0..n).map(|i| first + step * i as f64).collect()
 }
 
+/// From 0 on, `step` apart, and the end.
+pub fn upto(end: f64, step: f64) -> Vec<f64> {
+    let mut numbers = Vec::new();
+    while numbers.len() as f64 * step < end {
+        numbers.push(numbers.len() as f64 * step);
+    }
+    numbers.push(end);
+    numbers
+}
+
 impl Memory {
     /// Adds a variable whose values `of` gives, node by node.
     #[expect(clippy::cast_possible_truncation, reason = "files are single precision")]

@@ -75,14 +75,26 @@ fn ascending(values: &[f64]) -> Vec<(f64, usize)> {
     pairs
 }
 
+#[expect(clippy::float_cmp, reason = "an axis of one node is that very place")]
 fn between(sorted: &[(f64, usize)], x: f64) -> Option<Between> {
     if let [(only, place)] = *sorted {
         return (x == only).then_some((place, place, 0.0));
     }
     // The last cell that begins at or before the point.
-    let mut cells = sorted.windows(2).filter(|w| w[0].0 <= x && x <= w[1].0);
-    let cell = cells.next_back()?;
+    let cell = sorted.windows(2).rfind(|w| w[0].0 <= x && x <= w[1].0)?;
     Some((cell[0].1, cell[1].1, (x - cell[0].0) / (cell[1].0 - cell[0].0)))
+}
+
+/// Layers that meet midway between levels: top, base, place in the file.
+fn layers(sorted: &[(f64, usize)]) -> Vec<(f64, f64, usize)> {
+    let step = |k: usize| sorted[k + 1].0 - sorted[k].0;
+    let last = sorted.len() - 1;
+    (0..=last)
+        .map(|k| {
+            let (here, place) = sorted[k];
+            (here - 0.5 * step(k.saturating_sub(1)), here + 0.5 * step(k.min(last - 1)), place)
+        })
+        .collect()
 }
 
 impl Oracle<'_> {
@@ -119,7 +131,6 @@ impl Oracle<'_> {
 
     fn level(&self, levels: &Levels, pressure_pa: f64, surface_pa: f64) -> Option<Between> {
         let half = |n: usize| self.half_levels[n].0 + self.half_levels[n].1 * surface_pa;
-        let layers: Vec<(f64, f64, usize)>;
         let full: Vec<f64> = match levels {
             Levels::Pressure(pa) => pa.clone(),
             Levels::Hybrid(hybrid) => {
@@ -129,32 +140,25 @@ impl Oracle<'_> {
         };
         let sorted = ascending(&full);
         match self.rule {
-            VerticalRule::LinearP => return between(&sorted, pressure_pa),
+            VerticalRule::LinearP => between(&sorted, pressure_pa),
             VerticalRule::LogP => {
                 let logarithms: Vec<(f64, usize)> = sorted.iter().map(|(p, i)| (p.ln(), *i)).collect();
-                return between(&logarithms, pressure_pa.ln());
+                between(&logarithms, pressure_pa.ln())
             }
             VerticalRule::LayerMean => {
-                layers = match levels {
+                let mut layers = match levels {
                     Levels::Hybrid(hybrid) => {
                         let numbers = hybrid.numbers.iter().map(|&n| n as usize).enumerate();
                         numbers.map(|(i, n)| (half(n - 1), half(n), i)).collect()
                     }
-                    _ => (0..sorted.len())
-                        .map(|k| {
-                            let here = sorted[k].0;
-                            let up = if k > 0 { here - sorted[k - 1].0 } else { sorted[1].0 - here };
-                            let down = if k + 1 < sorted.len() { sorted[k + 1].0 - here } else { up };
-                            (here - 0.5 * up, here + 0.5 * down, sorted[k].1)
-                        })
-                        .collect(),
+                    _ => layers(&sorted),
                 };
+                layers.retain(|(top, base, _)| *top <= pressure_pa && pressure_pa <= *base);
+                // Of two that meet, the lower.
+                let layer = layers.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))?;
+                Some((layer.2, layer.2, 0.0))
             }
         }
-        let mut inside: Vec<_> =
-            layers.iter().filter(|(top, base, _)| *top <= pressure_pa && pressure_pa <= *base).collect();
-        inside.sort_by(|a, b| a.0.partial_cmp(&b.0).expect("numbers"));
-        inside.last().map(|layer| (layer.2, layer.2, 0.0))
     }
 
     fn weigh(&self, variable: usize, t: Between, k: Between, y: Between, x: Between) -> Option<f64> {
@@ -222,11 +226,8 @@ pub fn figures(
     thresholds: &[f64],
 ) -> BTreeMap<Phase, Figures> {
     let mut all: BTreeMap<Phase, Figures> = BTreeMap::new();
-    {
-        let (phase, range) = (Phase::Flight, 0..samples.len());
-        let figures = all.entry(phase).or_insert_with(|| Figures::new(thresholds.len()));
-        range.for_each(|i| figures.observe(values[i], samples[i].time_s));
-    }
+    let flight = all.entry(Phase::Flight).or_insert_with(|| Figures::new(thresholds.len()));
+    samples.iter().zip(values).for_each(|(sample, value)| flight.observe(*value, sample.time_s));
     for i in 1..samples.len() {
         let seconds = samples[i].time_s - samples[i - 1].time_s;
         for phase in [Phase::Flight, phases[i - 1]] {

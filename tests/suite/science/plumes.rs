@@ -10,7 +10,7 @@ use skydose::{
 use super::{
     analytic::{place, tropospheric_pressure, vector},
     assert_close, exposures, fleet,
-    memory::{Axes, Memory, steps},
+    memory::{Axes, Memory, steps, upto},
     request, waypoint, whole,
 };
 
@@ -51,9 +51,8 @@ impl Crossing {
     /// linearly \[m\].
     fn flight(self, spacing: f64, altitude_m: (f64, f64)) -> Vec<Waypoint> {
         let duration = 2.0 * REACH * SIGMA_DEG / DEG_PER_S;
-        let n = (duration / spacing).ceil();
-        let seconds = (0..).map(f64::from).take_while(|&i| i < n).map(|i| i * spacing).chain([duration]);
-        seconds
+        upto(duration, spacing)
+            .into_iter()
             .map(|s| {
                 let (longitude, latitude) = self.at(s * DEG_PER_S - REACH * SIGMA_DEG);
                 let altitude = altitude_m.0 + s / duration * (altitude_m.1 - altitude_m.0);
