@@ -1,7 +1,10 @@
 //! What is known of a flight while its samples come in, in the order of time.
 
 use super::rolling::RollingMean;
-use crate::{exposure::program::Program, trajectory::phase::Phase};
+use crate::{
+    exposure::program::Program,
+    trajectory::{Trajectory, phase::Phase},
+};
 
 /// How far a flight has come, and its figures so far.
 #[derive(Debug, Clone, Default)]
@@ -76,6 +79,13 @@ impl FlightState {
         Self { rolling, ..Self::default() }
     }
 
+    /// Whether a sample may be left before `end_s`: the next one lies at or
+    /// after the waypoint before it.
+    pub(crate) fn is_due(&self, flight: &Trajectory<'_>, end_s: f64) -> bool {
+        let next = self.cursor.waypoint;
+        next < flight.len() && flight.time_s[next.saturating_sub(1)] < end_s
+    }
+
     /// The figures of one phase, `None` where the flight was never in it.
     #[must_use]
     pub fn phase(&self, phase: Phase) -> Option<&Totals> {
@@ -148,9 +158,9 @@ impl Totals {
         &self.figures[self.thresholds(program, lane)]
     }
 
-    pub(crate) fn above_s_mut(&mut self, program: &Program, lane: usize) -> &mut [f64] {
-        let thresholds = self.thresholds(program, lane);
-        &mut self.figures[thresholds]
+    /// Of all thresholds, lane by lane.
+    pub(crate) fn all_above_s_mut(&mut self) -> &mut [f64] {
+        &mut self.figures[SECTIONS * self.lanes..]
     }
 
     pub(crate) fn dose_mut(&mut self) -> &mut [f64] {

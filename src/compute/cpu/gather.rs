@@ -30,6 +30,8 @@ pub(super) struct Cells {
     pub level: [f32; BLOCK],
     pub latitude: [f32; BLOCK],
     pub longitude: [f32; BLOCK],
+    /// Whether the corners are other ones than those of the point before.
+    pub is_new: [bool; BLOCK],
 }
 
 impl Cells {
@@ -41,6 +43,7 @@ impl Cells {
             level: [0.0; BLOCK],
             latitude: [0.0; BLOCK],
             longitude: [0.0; BLOCK],
+            is_new: [false; BLOCK],
         }
     }
 
@@ -98,11 +101,15 @@ impl Slabs<'_> {
         }
     }
 
-    /// Asks for a cell's corners ahead of their use.
+    /// Asks for the corners of point `i` where they are new, ahead of their
+    /// use.
     #[inline(always)]
-    pub(super) fn prefetch<const S: usize>(&self, point: u32, slab: u32) {
-        let (earlier, later) = self.pair(slab);
-        let at = point as usize;
+    pub(super) fn prefetch<const S: usize>(&self, cells: &Cells, i: usize) {
+        if !cells.is_new[i] {
+            return;
+        }
+        let (earlier, later) = self.pair(cells.slab[i]);
+        let at = cells.point[i] as usize;
         for point in [at, at + self.plane, at + self.row, at + self.plane + self.row] {
             for slab in [earlier, later] {
                 prefetch::line(slab, point * S);

@@ -11,7 +11,7 @@ use super::{
     gather::{Cells, Slabs},
     locate::Locator,
     path::{Labelled, Points, Steps},
-    reduce::{Running, Samples},
+    reduce::{Limit, Running, Samples},
     vector::{Portable, Vectors},
 };
 use crate::{
@@ -24,6 +24,10 @@ use crate::{
     trajectory::phase::Phase,
     units::{Dimension, Pressure},
 };
+
+/// How many samples ahead corners are asked for: the memory answers while
+/// the samples before are computed.
+const AHEAD: usize = 20;
 
 /// What all flights of a window share.
 pub(super) struct Shared<'a> {
@@ -71,14 +75,32 @@ impl Instructions {
     }
 }
 
+/// What one thread works with, flight after flight.
+pub(super) struct Scratch<const S: usize> {
+    points: Points,
+    cells: Cells,
+    samples: Samples<S>,
+}
+
+impl<const S: usize> Scratch<S> {
+    pub(super) fn new(with_dose: bool) -> Self {
+        Self { points: Points::new(), cells: Cells::new(), samples: Samples::new(with_dose) }
+    }
+}
+
 /// Takes the samples of one flight that lie in the window.
-pub(super) fn run<const S: usize>(shared: &Shared<'_>, path: Labelled<'_>, state: &mut FlightState) {
+pub(super) fn run<const S: usize>(
+    shared: &Shared<'_>,
+    scratch: &mut Scratch<S>,
+    path: Labelled<'_>,
+    state: &mut FlightState,
+) {
     match shared.instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512(v4) => v4.vectorize(Walk::<S, V3> { vectors: *v4, shared, path, state }),
+        Instructions::Avx512(v4) => v4.vectorize(Walk::<S, V3> { vectors: *v4, shared, scratch, path, state }),
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2(v3) => v3.vectorize(Walk::<S, V3> { vectors: v3, shared, path, state }),
-        Instructions::Portable => Walk::<S, Portable> { vectors: Portable, shared, path, state }.call(),
+        Instructions::Avx2(v3) => v3.vectorize(Walk::<S, V3> { vectors: v3, shared, scratch, path, state }),
+        Instructions::Portable => Walk::<S, Portable> { vectors: Portable, shared, scratch, path, state }.call(),
     }
 }
 
@@ -127,6 +149,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Gather<'_, S, V> {
 struct Walk<'a, 'b, const S: usize, V> {
     vectors: V,
     shared: &'a Shared<'b>,
+    scratch: &'a mut Scratch<S>,
     path: Labelled<'a>,
     state: &'a mut FlightState,
 }
@@ -136,25 +159,29 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { vectors, shared, path, state } = self;
+        let Self { vectors, shared, scratch: Scratch { points, cells, samples }, path, state } = self;
         let unpacked = Unpacked::<S>::new(shared.program);
         let mut locator = Locator::new(shared.window);
         let end_s = shared.window.end_s();
-        let mut points = Points::new();
-        let mut cells = Cells::new();
-        let mut walker = Walker::<S>::resume(&unpacked, state);
+        let mut walker = Walker::<S>::resume(&unpacked, samples, state);
         let has_missing = shared.has_missing || walker.begins_missing();
         loop {
             points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
             if points.len == 0 {
                 break;
             }
-            locator.locate::<S>(&points, &shared.slabs, &mut cells, &mut walker.samples.inside[1..]);
+            locator.locate(points, cells, &mut walker.samples.inside[1..]);
             walker.samples.len = points.len;
             walker.samples.time_s[1..].copy_from_slice(&points.time_s);
             walker.samples.pressure_pa[1..].copy_from_slice(&points.pressure_pa);
             walker.samples.phase[1..].copy_from_slice(&points.phase);
+            for i in 0..AHEAD.min(points.len) {
+                shared.slabs.prefetch::<S>(cells, i);
+            }
             for i in 1..=points.len {
+                if i - 1 + AHEAD < points.len {
+                    shared.slabs.prefetch::<S>(cells, i - 1 + AHEAD);
+                }
                 if walker.samples.inside[i] {
                     shared.slabs.gather::<S, V>(vectors, &cells.get(i - 1), &mut walker.samples.values[i]);
                     walker.transform(i);
@@ -185,6 +212,8 @@ struct Unpacked<'a, const S: usize> {
     dose_c: [f64; S],
     /// Lowest threshold of each lane; ∞ where there is none.
     alert: [f64; S],
+    /// All thresholds, lane by lane.
+    limits: Vec<Limit>,
     has_density: bool,
     has_log: bool,
     /// Whether what is stored is what is reduced, and nothing else is asked.
@@ -202,6 +231,7 @@ impl<'a, const S: usize> Unpacked<'a, S> {
             dose_a: [0.0; S],
             dose_c: [0.0; S],
             alert: [f64::INFINITY; S],
+            limits: Vec::new(),
             has_density: program.needs_density(),
             has_log: program.lanes.iter().any(|lane| lane.log),
             is_plain: false,
@@ -214,6 +244,7 @@ impl<'a, const S: usize> Unpacked<'a, S> {
             } else {
                 unpacked.dose_a[i] = 1.0;
             }
+            unpacked.limits.extend(lane.thresholds.iter().map(|t| Limit { lane: i, value: t.value }));
             unpacked.alert[i] = lane.thresholds.iter().map(|t| t.value).fold(f64::INFINITY, f64::min);
         }
         unpacked
@@ -247,7 +278,7 @@ impl<'a, const S: usize> Unpacked<'a, S> {
 struct Walker<'a, 'b, const S: usize> {
     unpacked: &'a Unpacked<'b, S>,
     state: &'a mut FlightState,
-    samples: Samples<S>,
+    samples: &'a mut Samples<S>,
     totals: Box<Totals>,
     running: Running<S>,
     /// Index in [`Phase::PARTS`] of `totals`.
@@ -256,8 +287,8 @@ struct Walker<'a, 'b, const S: usize> {
 }
 
 impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
-    fn resume(unpacked: &'a Unpacked<'b, S>, state: &'a mut FlightState) -> Self {
-        let mut samples = Samples::new(unpacked.program.engine_flow.is_some());
+    fn resume(unpacked: &'a Unpacked<'b, S>, samples: &'a mut Samples<S>, state: &'a mut FlightState) -> Self {
+        samples.begin();
         let started = state.previous.is_some();
         if let Some(last) = state.previous.take() {
             // Padding takes part in vector arithmetic but has no meaning.
@@ -363,7 +394,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     #[inline(always)]
     fn add_rare(&mut self, has_thresholds_met: bool, steps: Range<usize>) {
         if has_thresholds_met {
-            self.samples.add_time_above(&self.unpacked.alert, self.unpacked.program, steps.clone(), &mut self.totals);
+            self.samples.add_time_above(&self.unpacked.limits, steps.clone(), &mut self.totals);
         }
         if let Some(flow) = &self.unpacked.program.engine_flow {
             let phase = Phase::PARTS[usize::from(self.phase)];

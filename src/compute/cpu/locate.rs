@@ -39,16 +39,9 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The cells of all points, and which points lie inside the field; asks
-    /// for the corners of each new cell as soon as it is known.
+    /// The cells of all points, and which points lie inside the field.
     #[inline(always)]
-    pub(super) fn locate<const S: usize>(
-        &mut self,
-        points: &Points,
-        slabs: &Slabs<'_>,
-        cells: &mut Cells,
-        inside: &mut [bool],
-    ) {
+    pub(super) fn locate(&mut self, points: &Points, cells: &mut Cells, inside: &mut [bool]) {
         let n = points.len;
         let grid = self.window.grid;
         let inside = &mut inside[..n];
@@ -88,10 +81,8 @@ impl<'a> Locator<'a> {
         let mut last = (u32::MAX, u32::MAX);
         for i in 0..n {
             let cell = (cells.point[i], cells.slab[i]);
-            if inside[i] && cell != last {
-                slabs.prefetch::<S>(cell.0, cell.1);
-                last = cell;
-            }
+            cells.is_new[i] = inside[i] & (cell != last);
+            last = cell;
         }
     }
 

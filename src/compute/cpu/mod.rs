@@ -25,7 +25,7 @@ pub use sample::{Places, sample};
 
 use self::{
     gather::Slabs,
-    kernel::{Instructions, Shared},
+    kernel::{Instructions, Scratch, Shared},
     path::{Labelled, Steps},
 };
 use super::{Backend, Batch, Window};
@@ -57,13 +57,19 @@ impl Backend for Cpu {
     }
 
     fn advance(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
-        let run = match padded(program.channels()) {
-            Some(1) => kernel::run::<1>,
-            Some(2) => kernel::run::<2>,
-            Some(4) => kernel::run::<4>,
-            Some(8) => kernel::run::<8>,
-            _ => kernel::run::<16>,
-        };
+        match padded(program.channels()) {
+            Some(1) => self.walk::<1>(program, window, batch),
+            Some(2) => self.walk::<2>(program, window, batch),
+            Some(4) => self.walk::<4>(program, window, batch),
+            Some(8) => self.walk::<8>(program, window, batch),
+            _ => self.walk::<16>(program, window, batch),
+        }
+    }
+}
+
+impl Cpu {
+    /// All flights that have samples in the window, `S` channels a point.
+    fn walk<const S: usize>(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
         let shared = Shared {
             instructions: self.instructions,
             program,
@@ -73,9 +79,11 @@ impl Backend for Cpu {
             has_missing: window.slabs.iter().any(|slab| slab.has_missing()),
         };
         let (fleet, phases) = (batch.fleet, batch.phases);
-        batch.states.par_iter_mut().enumerate().with_min_len(8).for_each(|(i, state)| {
-            if let Some(flight) = fleet.get(i) {
-                run(&shared, Labelled { flight, phases: &phases[i] }, state);
+        let scratch = || Scratch::<S>::new(program.engine_flow.is_some());
+        batch.states.par_iter_mut().enumerate().with_min_len(16).for_each_init(scratch, |scratch, (i, state)| {
+            let Some(flight) = fleet.get(i) else { return };
+            if state.is_due(&flight, window.end_s()) {
+                kernel::run::<S>(&shared, scratch, Labelled { flight, phases: &phases[i] }, state);
             }
         });
     }

@@ -5,7 +5,7 @@ use std::ops::Range;
 use super::path::BLOCK;
 use crate::{
     compute::state::{FlightState, Totals, fraction_above},
-    exposure::{flow::EngineFlow, program::Program},
+    exposure::flow::EngineFlow,
     trajectory::phase::Phase,
     units::Pressure,
 };
@@ -24,6 +24,12 @@ pub(super) struct Samples<const S: usize> {
     pub values: [[f64; S]; BLOCK + 1],
     /// Each lane's mixing ratio, where a dose is asked for.
     pub mixing_ratio: Vec<[f64; S]>,
+}
+
+/// A threshold of a lane.
+pub(super) struct Limit {
+    pub lane: usize,
+    pub value: f64,
 }
 
 /// The running figures of the current phase, one register lane a lane.
@@ -121,19 +127,6 @@ impl<const S: usize> Running<S> {
     }
 }
 
-#[inline(never)]
-fn add_time_above(seconds: f64, before: &[f64], after: &[f64], program: &Program, totals: &mut Totals) {
-    for (k, lane) in program.lanes.iter().enumerate() {
-        let (a, b) = (before[k], after[k]);
-        // Not a number at either end is no step.
-        for (threshold, above) in lane.thresholds.iter().zip(totals.above_s_mut(program, k)) {
-            if (a >= threshold.value && !b.is_nan()) || (b >= threshold.value && !a.is_nan()) {
-                *above += seconds * fraction_above(a, b, threshold.value);
-            }
-        }
-    }
-}
-
 #[inline(always)]
 fn lacks_any<const S: usize>(before: &[f64; S], after: &[f64; S], lanes: usize) -> bool {
     let mut any = false;
@@ -154,6 +147,17 @@ impl<const S: usize> Samples<S> {
             inside: [false; BLOCK + 1],
             values: [[f64::NAN; S]; BLOCK + 1],
             mixing_ratio: if with_dose { vec![[f64::NAN; S]; BLOCK + 1] } else { Vec::new() },
+        }
+    }
+
+    /// Before the first sample of another flight.
+    pub(super) fn begin(&mut self) {
+        self.len = 0;
+        (self.time_s[0], self.pressure_pa[0]) = (f64::NAN, f64::NAN);
+        (self.phase[0], self.inside[0]) = (0, false);
+        self.values[0] = [f64::NAN; S];
+        if let Some(mixing_ratio) = self.mixing_ratio.first_mut() {
+            *mixing_ratio = [f64::NAN; S];
         }
     }
 
@@ -189,17 +193,19 @@ impl<const S: usize> Samples<S> {
 
     /// Adds the time above each lane's thresholds along the steps.
     #[inline(always)]
-    pub(super) fn add_time_above(&self, alert: &[f64; S], program: &Program, steps: Range<usize>, totals: &mut Totals) {
-        for i in steps {
-            let (before, after) = (&self.values[i - 1], &self.values[i]);
-            let mut any = false;
-            for k in 0..S {
-                any |= (before[k] >= alert[k]) || (after[k] >= alert[k]);
+    pub(super) fn add_time_above(&self, limits: &[Limit], steps: Range<usize>, totals: &mut Totals) {
+        let above_s = totals.all_above_s_mut();
+        for (above_s, limit) in above_s.iter_mut().zip(limits) {
+            let mut sum = *above_s;
+            for i in steps.clone() {
+                let (before, after) = (self.values[i - 1][limit.lane], self.values[i][limit.lane]);
+                // Not a number at either end is no step.
+                if (before >= limit.value && !after.is_nan()) || (after >= limit.value && !before.is_nan()) {
+                    let seconds = self.time_s[i] - self.time_s[i - 1];
+                    sum += seconds * fraction_above(before, after, limit.value);
+                }
             }
-            if any {
-                let seconds = self.time_s[i] - self.time_s[i - 1];
-                add_time_above(seconds, before, after, program, totals);
-            }
+            *above_s = sum;
         }
     }
 

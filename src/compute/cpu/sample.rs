@@ -63,7 +63,7 @@ fn block<const S: usize>(
     let mut cells = Cells::new();
     let mut inside = [false; BLOCK];
     let mut values = [[f64::NAN; S]; BLOCK];
-    Locator::new(window).locate::<S>(&points, slabs, &mut cells, &mut inside);
+    Locator::new(window).locate(&points, &mut cells, &mut inside);
     sample_block::<S>(instructions, slabs, &cells, &inside[..chosen.len()], &mut values);
     for (out, values) in out.chunks_exact_mut(channels).zip(&values) {
         out.copy_from_slice(&values[..channels]);
