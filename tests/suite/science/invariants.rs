@@ -48,9 +48,9 @@ fn value(seed: u64, node: Node) -> f64 {
 fn fill(file: Memory, axes: &Axes, names: &[&str], seed: u64) -> Memory {
     names.iter().fold(file, |file, &name| match name {
         "so2" => file.with("so2", "kg kg-1", axes, |n| {
-            // Missing here and there, at the first two times.
+            // Missing here and there, at the first three times.
             let v = value(seed, n);
-            if v < 0.51 && n.time_s < 20_000.0 { f64::NAN } else { v * 1e-8 }
+            if v < 0.51 && n.time_s < 30_000.0 { f64::NAN } else { v * 1e-8 }
         }),
         "ash" => file.with("ash", "kg m-3", axes, |n| value(seed + 1, n) * 1e-6),
         "t" => file.with("t", "K", axes, |n| 250.0 + 20.0 * value(seed + 2, n)),
