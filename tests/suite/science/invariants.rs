@@ -50,7 +50,7 @@ fn fill(file: Memory, axes: &Axes, names: &[&str], seed: u64) -> Memory {
         "so2" => file.with("so2", "kg kg-1", axes, |n| {
             // Missing here and there, at the first three times.
             let v = value(seed, n);
-            if v < 0.51 && n.time_s < 30_000.0 { f64::NAN } else { v * 1e-8 }
+            if v < 0.56 && n.time_s < 30_000.0 { f64::NAN } else { v * 1e-8 }
         }),
         "ash" => file.with("ash", "kg m-3", axes, |n| value(seed + 1, n) * 1e-6),
         "t" => file.with("t", "K", axes, |n| 250.0 + 20.0 * value(seed + 2, n)),
