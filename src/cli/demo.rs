@@ -1,6 +1,9 @@
 //! `skydose demo`: the whole way on fields and flights that skydose makes.
 
-use std::path::{Path, PathBuf};
+use std::{
+    fmt::Write as _,
+    path::{Path, PathBuf},
+};
 
 use anyhow::Context as _;
 use clap::Args;
@@ -8,7 +11,7 @@ use clap::Args;
 use super::{
     Ending, args,
     compute::{Account, Job, Report, now},
-    prepare,
+    prepare, say,
 };
 use crate::{
     compute::{Backend as _, cpu::Cpu},
@@ -20,7 +23,7 @@ use crate::{
     grid::VerticalRule,
     job::outcome::{self, Metadata, OutcomeError, OutcomeWriter, OutputFormat},
     time::UnixTime,
-    trajectory::{self, Loaded, phase::Phase, synthetic},
+    trajectory::{self, Fleet, Loaded, phase::Phase, synthetic},
 };
 
 /// First time of the demo's field: 2024-06-01T00:00:00Z.
@@ -52,54 +55,71 @@ impl Demo {
         let started = now();
         let memory = self.machine.start()?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
-        let [field, flights, results] =
-            ["field.zarr", "flights.parquet", "exposures.parquet"].map(|name| self.out.join(name));
-
-        println!(
-            "Making a day of a CAMS-like field: 0.75°, 25 pressure levels, every 3 hours, with a dust and an ash plume"
-        );
+        let files = Files::of(&self.out);
+        say("Making a day of a CAMS-like field: 0.75°, 25 pressure levels, every 3 hours, a dust and an ash plume\n")?;
         let made = Dataset::of(vec![Box::new(Synthetic::new(START_S))], DatasetFile::default())?;
-        prepare::write(&made, &field, &format!("demo field of {}", UnixTime(START_S)), memory)?;
-        println!("Making {} flights between real airports, a waypoint every {SPACING_S} s", self.number);
+        prepare::write(&made, &files.field, &format!("demo field of {}", UnixTime(START_S)), memory)?;
+        say(&format!("Making {} flights between real airports, a waypoint every {SPACING_S} s\n", self.number))?;
         let fleet = synthetic::fleet(self.number, SPACING_S, 1, START_S, TIME_STEP_S * (TIMES - 1) as f64);
-        trajectory::write_parquet(&flights, &fleet)?;
-
-        let dataset = Dataset::open(std::slice::from_ref(&field), DatasetFile::default())?;
-        let request = Request { integration: Integration::Path, ..Request::default() };
-        let passes = request.passes(&dataset)?;
-        let backend = Cpu::new();
-        let job =
-            Job { dataset: &dataset, passes: &passes, backend: &backend, vertical: VerticalRule::LinearP, memory };
-        let metadata = Metadata {
-            pairs: [
-                ("skydose_version", env!("CARGO_PKG_VERSION")),
-                ("integration", request.integration.name()),
-                ("vertical", job.vertical.name()),
-                ("density", &super::compute::density(&passes)),
-                ("field", "field.zarr"),
-                ("flights", "flights.parquet"),
-            ]
-            .map(|(k, v)| (k.to_owned(), v.to_owned()))
-            .into(),
-        };
-        let mut writer =
-            Watched { inner: outcome::create(&results, OutputFormat::Parquet, metadata)?, rows: Vec::new() };
-        let mut account = Account::default();
-        let computing = now();
-        job.batch(&Loaded { fleet, ..Loaded::default() }, &mut account, &mut writer, &|_| {})?;
-        let took = computing.elapsed();
-        let Watched { inner, rows } = writer;
-        inner.finish()?;
-        print!("{}", table(&rows));
-        println!();
-        println!("{}", account.summary(&Report { backend: &backend.name(), took, verbose }));
-        println!(
-            "Everything took {:.1} s. The files are for the other commands to read:",
-            started.elapsed().as_secs_f64()
-        );
-        print_next(&field, &flights, &self.out);
+        trajectory::write_parquet(&files.flights, &fleet)?;
+        say(&compute(&files, fleet, memory, verbose)?)?;
+        say(&format!("\nEverything took {:.1} s. {}", started.elapsed().as_secs_f64(), files.next(&self.out)))?;
         Ok(Ending::Whole)
     }
+}
+
+/// What the demo writes.
+struct Files {
+    field: PathBuf,
+    flights: PathBuf,
+    results: PathBuf,
+}
+
+impl Files {
+    fn of(out: &Path) -> Self {
+        let [field, flights, results] =
+            ["field.zarr", "flights.parquet", "exposures.parquet"].map(|name| out.join(name));
+        Self { field, flights, results }
+    }
+
+    /// What a person may try next.
+    fn next(&self, out: &Path) -> String {
+        let (field, flights, out) = (self.field.display(), self.flights.display(), out.display());
+        format!(
+            "The files are for the other commands to read:\n  \
+             skydose inspect {field} {flights}\n  \
+             skydose compute --field {field} --flights {flights} --contaminant ash --out {out}/ash.csv\n  \
+             skydose sample --field {field} --flights {flights} --variable t,ash --out {out}/samples.parquet\n"
+        )
+    }
+}
+
+/// Computes and writes the results; what there is to tell of them.
+fn compute(files: &Files, fleet: Fleet, memory: usize, verbose: u8) -> anyhow::Result<String> {
+    let dataset = Dataset::open(std::slice::from_ref(&files.field), DatasetFile::default())?;
+    let request = Request { integration: Integration::Path, ..Request::default() };
+    let passes = request.passes(&dataset)?;
+    let backend = Cpu::new();
+    let job = Job { dataset: &dataset, passes: &passes, backend: &backend, vertical: VerticalRule::LinearP, memory };
+    let pairs = [
+        ("skydose_version", env!("CARGO_PKG_VERSION")),
+        ("integration", request.integration.name()),
+        ("vertical", job.vertical.name()),
+        ("density", &super::compute::density(&passes)),
+        ("field", "field.zarr"),
+        ("flights", "flights.parquet"),
+    ];
+    let metadata = Metadata { pairs: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into() };
+    let inner = outcome::create(&files.results, OutputFormat::Parquet, metadata)?;
+    let mut writer = Watched { inner, rows: Vec::new() };
+    let mut account = Account::default();
+    let computing = now();
+    job.batch(&Loaded { fleet, ..Loaded::default() }, &mut account, &mut writer, &|_| {})?;
+    let took = computing.elapsed();
+    let Watched { inner, rows } = writer;
+    inner.finish()?;
+    let summary = account.summary(&Report { backend: &backend.name(), took, verbose });
+    Ok(format!("{}\n{summary}", table(&rows)))
 }
 
 /// Keeps the rows of whole flights that pass through.
@@ -125,7 +145,7 @@ fn table(rows: &[Exposure]) -> String {
     for contaminant in ["dust", "ash"] {
         let mut exposed: Vec<&Exposure> = rows.iter().filter(|r| &*r.contaminant == contaminant).collect();
         exposed.sort_by(|a, b| b.dosage_g_s_m3.unwrap_or(0.0).total_cmp(&a.dosage_g_s_m3.unwrap_or(0.0)));
-        text += &format!("\nMost exposed to {contaminant}\n");
+        let _ = writeln!(text, "\nMost exposed to {contaminant}");
         text += "  flight            dosage      mean      peak   where and when                       sampled\n";
         text += "                   g s m⁻³    mg m⁻³    mg m⁻³\n";
         for row in exposed.iter().take(MOST_EXPOSED) {
@@ -142,7 +162,7 @@ fn table(rows: &[Exposure]) -> String {
         let sum: f64 = of.iter().filter_map(|r| r.dosage_g_s_m3).sum();
         let peak = of.iter().filter_map(|r| r.peak).map(|p| p.mg_m3).fold(0.0, f64::max);
         let whole = of.iter().filter(|r| r.sampled_fraction > 1.0 - 1e-9).count();
-        text += &format!("  {name:<16} {sum:>13.3} {peak:>14.5}   {whole} of {}\n", of.len());
+        let _ = writeln!(text, "  {name:<16} {sum:>13.3} {peak:>14.5}   {whole} of {}", of.len());
     }
     text
 }
@@ -167,11 +187,4 @@ fn line(row: &Exposure) -> String {
         row.peak.map_or(f64::NAN, |p| p.mg_m3),
         row.sampled_fraction * 100.0
     )
-}
-
-fn print_next(field: &Path, flights: &Path, out: &Path) {
-    let (field, flights, out) = (field.display(), flights.display(), out.display());
-    println!("  skydose inspect {field} {flights}");
-    println!("  skydose compute --field {field} --flights {flights} --contaminant ash --out {out}/ash.csv");
-    println!("  skydose sample --field {field} --flights {flights} --variable t,ash --out {out}/samples.parquet");
 }

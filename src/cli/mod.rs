@@ -7,7 +7,12 @@ mod inspect;
 mod prepare;
 mod sample;
 
-use std::process::ExitCode;
+use std::{
+    io::{self, Write as _},
+    process::ExitCode,
+};
+
+use anyhow::Context as _;
 
 use clap::{Parser, Subcommand};
 
@@ -45,6 +50,16 @@ pub enum Ending {
     Whole,
     /// Some flights were rejected, and are named.
     Rejects,
+}
+
+/// Prints on standard output.
+fn say(text: &str) -> anyhow::Result<()> {
+    let mut out = io::stdout().lock();
+    match out.write_all(text.as_bytes()).and_then(|()| out.flush()) {
+        // The reader, such as `head`, has seen enough.
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        other => other.context("writing to standard output"),
+    }
 }
 
 impl Cli {

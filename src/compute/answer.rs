@@ -267,7 +267,7 @@ fn mean(values: &[f64]) -> f64 {
 }
 
 /// Linear between order statistics of sorted values (Hyndman and Fan 1996,
-/// type 7; what NumPy does).
+/// type 7; what `NumPy` does).
 fn quantile(sorted: &[f64], q: f64) -> f64 {
     let position = q * (sorted.len() - 1) as f64;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the slice")]

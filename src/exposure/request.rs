@@ -80,7 +80,7 @@ impl Limit {
                 | Dimension::VolumeMixingRatio
                 | Dimension::Dosage
         );
-        if !measures || !(value > 0.0 && value.is_finite()) {
+        if !(measures && value > 0.0 && value.is_finite()) {
             return Err(fault());
         }
         Ok(Self { value, unit_text: unit_text.to_owned(), unit })

@@ -1,4 +1,4 @@
-//! Half-level coefficients of ECMWF's hybrid levels: p½ = a + b p_s.
+//! Half-level coefficients of ECMWF's hybrid levels: p½ = a + b `p_s`.
 //!
 //! From ECMWF's tables of model level definitions, from the top down.
 
@@ -62,7 +62,7 @@ mod tests {
     use super::*;
     use crate::{atmosphere::hybrid_pressure, units::Pressure};
 
-    /// EAC4, 2020-07-01 00Z, 22.75 N 27.75 E, p_s 96570.162 Pa.
+    /// EAC4, 2020-07-01 00Z, 22.75 N 27.75 E, `p_s` 96570.162 Pa.
     #[test]
     fn l60_gives_the_pressures_of_a_real_column() {
         let surface = Pressure::from_pascal(96_570.162);

@@ -317,7 +317,7 @@ mod tests {
         for (name, bytes, expected) in [
             ("empty.nc", &b""[..], "empty.nc: not a field: an empty file"),
             ("page.nc", b"<!DOCTYPE html>", "a web page"),
-            ("old.grib", b"GRIB\0\0\x10\x01", "GRIB edition 1"),
+            ("old.grib", b"GRIB\0\0\x10\x01", "the message at byte 0 ends after 8 bytes"),
             ("flights.csv", b"flight_id,time,longitude\n", "a table in text"),
             ("field.nc.gz", b"\x1f\x8b\x08\0\0\0", "gunzip"),
             ("random.nc", b"\x93\xa1\x00\x17\xfe\xff\x01", "no known format; expected NetCDF"),

@@ -207,7 +207,7 @@ impl Axis {
         let (lowest, highest) = (self.offset as f64, (self.offset + last - 1) as f64);
         let columns = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
         for (((index, weight), inside), &x) in columns.zip(x) {
-            *inside &= (x >= low) & (x <= high);
+            *inside &= (x >= low) && (x <= high);
             (*index, *weight) = even_cell((x - first) * inverse_step, lowest, highest);
         }
     }

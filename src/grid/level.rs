@@ -44,7 +44,7 @@ pub enum LevelAxis {
         /// Their `n + 1` boundaries \[Pa\], ascending.
         edges_pa: Vec<f64>,
     },
-    /// Hybrid levels: p = a + b p_s.
+    /// Hybrid levels: p = a + b `p_s`.
     Hybrid {
         /// Full levels `(a [Pa], b)`, downwards.
         coefficients: Vec<(f64, f64)>,

@@ -155,7 +155,11 @@ impl LongitudeAxis {
             return;
         };
         let highest = (nodes - 1) as f64;
-        #[expect(clippy::cast_possible_truncation, reason = "axes have fewer than 2^31 nodes")]
+        #[expect(
+            clippy::cast_possible_truncation,
+            clippy::cast_possible_wrap,
+            reason = "axes have fewer than 2^31 nodes"
+        )]
         let (start, nodes, columns) = (self.start as i32, nodes as i32, self.columns as i32);
         let answers = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
         for (((index, weight), inside), &longitude) in answers.zip(longitude_deg) {
@@ -165,7 +169,7 @@ impl LongitudeAxis {
             let (cell, of_next) = even_cell(x * inverse_step, 0.0, highest);
             let column = cell.cast_signed() - start;
             let column = if column < 0 { column + nodes } else { column };
-            *inside &= (x >= 0.0) & (column + 1 < columns);
+            *inside &= (x >= 0.0) && (column + 1 < columns);
             (*index, *weight) = (column.cast_unsigned(), of_next);
         }
     }

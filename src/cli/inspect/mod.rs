@@ -16,7 +16,7 @@ mod verdict;
 
 use std::{
     fs::File,
-    io::{self, Read, Write},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -78,13 +78,13 @@ impl Inspect {
                 Kind::Flights => {}
                 Kind::Unreadable => unreadable += 1,
             }
-            print(&report)?;
+            super::say(report.as_str())?;
         }
         if fields.len() > 1 {
             let mut report = Report::default();
             report.blank();
             verdict::together(&fields, file, &mut report);
-            print(&report)?;
+            super::say(report.as_str())?;
         }
         if unreadable > 0 {
             bail!("{unreadable} of {} paths cannot be read to their end", self.paths.len());
@@ -151,14 +151,6 @@ fn neither(path: &Path, error: &FlightsError, report: &mut Report) {
 fn without_path(path: &Path, message: &str) -> String {
     let prefix = format!("{}: ", path.display());
     message.strip_prefix(&prefix).unwrap_or(message).to_owned()
-}
-
-fn print(report: &Report) -> anyhow::Result<()> {
-    match io::stdout().lock().write_all(report.as_str().as_bytes()) {
-        // The reader, such as `head`, has seen enough.
-        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        other => other.context("writing the report"),
-    }
 }
 
 #[cfg(test)]

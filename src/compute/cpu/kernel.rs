@@ -389,6 +389,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     }
 }
 
+#[expect(clippy::unnecessary_box_returns, reason = "it goes back into its box")]
 fn take_totals(state: &mut FlightState, phase: u8, program: &Program) -> Box<Totals> {
     state.phases[usize::from(phase)].take().unwrap_or_else(|| Box::new(Totals::new(program)))
 }

@@ -194,7 +194,7 @@ impl<const S: usize> Samples<S> {
             let (before, after) = (&self.values[i - 1], &self.values[i]);
             let mut any = false;
             for k in 0..S {
-                any |= (before[k] >= alert[k]) | (after[k] >= alert[k]);
+                any |= (before[k] >= alert[k]) || (after[k] >= alert[k]);
             }
             if any {
                 let seconds = self.time_s[i] - self.time_s[i - 1];
