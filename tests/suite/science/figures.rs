@@ -127,7 +127,10 @@ fn ozone_over_three_hours_is_the_best_window() {
     let data = Memory::default()
         .with("go3", "kg m-3", &axes, |n| top * (1.0 - (n.time_s - 21_600.0).abs() / 21_600.0).max(0.0))
         .dataset();
-    for (integration, spacing) in [(Integration::Path, 7_200.0), (Integration::Waypoints, 300.0)] {
+    // Of two waypoints a day apart the path makes what time asks for.
+    for (integration, spacing) in
+        [(Integration::Path, DAY_S), (Integration::Path, 7_200.0), (Integration::Waypoints, 300.0)]
+    {
         let asked = request(integration, &["ozone"], &[]);
         let rows = exposures(&data, &asked, VerticalRule::LinearP, &fleet([&hover(21_000.0, spacing)]));
         let row = whole(&rows[0], "ozone");

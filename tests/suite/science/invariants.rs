@@ -28,8 +28,9 @@ const STEP_DEG: f64 = 7.5;
 
 fn base_axes() -> Axes {
     let levels = Levels::Pressure([200.0, 250.0, 300.0, 400.0, 500.0].map(|hpa| hpa * 100.0).to_vec());
-    // Uneven, as Gaussian latitudes are.
-    let latitudes = (0..22).map(|j| -52.0 + 5.0 * f64::from(j) + if j % 3 == 1 { 0.375 } else { 0.0 }).collect();
+    // Uneven, as Gaussian latitudes are, and finest where few flights are.
+    let uneven = |j: u32| if j == 1 { -3.75 } else { 0.375 * f64::from(j % 2) };
+    let latitudes = (0..22).map(|j| -52.0 + 5.0 * f64::from(j) + uneven(j)).collect();
     Axes::new(steps(0.0, 10_800.0, 5), levels, latitudes, steps(-180.0, STEP_DEG, 48))
 }
 
@@ -47,9 +48,9 @@ fn value(seed: u64, node: Node) -> f64 {
 fn fill(file: Memory, axes: &Axes, names: &[&str], seed: u64) -> Memory {
     names.iter().fold(file, |file, &name| match name {
         "so2" => file.with("so2", "kg kg-1", axes, |n| {
-            // Missing here and there, at the first two times.
+            // Missing here and there, at the first three times.
             let v = value(seed, n);
-            if v < 0.51 && n.time_s < 20_000.0 { f64::NAN } else { v * 1e-8 }
+            if v < 0.56 && n.time_s < 30_000.0 { f64::NAN } else { v * 1e-8 }
         }),
         "ash" => file.with("ash", "kg m-3", axes, |n| value(seed + 1, n) * 1e-6),
         "t" => file.with("t", "K", axes, |n| 250.0 + 20.0 * value(seed + 2, n)),
@@ -70,10 +71,13 @@ fn random_flights(seed: u64) -> Vec<Vec<Waypoint>> {
     (0..4)
         .map(|_| {
             let (mut t, mut x) = (random.within(-3_000.0, 30_000.0), random.within(-180.0, 180.0));
+            // Half of the flights pass through the field's very times.
+            let unit = if random.below(2) == 0 { 150.0 } else { 1.0 };
+            t = if unit > 1.0 { (t / unit).round() * unit } else { t };
             let (mut y, mut p) = (random.within(-50.0, 50.0), random.within(21_000.0, 49_000.0));
             (0..2 + random.below(40))
                 .map(|_| {
-                    t += random.within(1.0, 400.0).round();
+                    t += (random.within(1.0, 400.0) / unit).ceil() * unit;
                     x += random.within(-0.3, 1.0);
                     y = (y + random.within(-0.7, 0.7)).clamp(-60.0, 60.0);
                     p += if random.below(3) == 0 { random.within(-800.0, 800.0) } else { 0.0 };
