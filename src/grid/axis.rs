@@ -198,8 +198,13 @@ impl Axis {
     pub fn locate_block(&self, x: &[f64], out: &mut Located<'_>, hint: &mut usize) {
         let last = self.values.len() - 1;
         let Some((first, inverse_step)) = self.even.filter(|_| last > 0) else {
+            // Level flight asks for the same pressure again and again.
+            let mut last = (f64::NAN, None);
             for (i, &x) in x.iter().enumerate() {
-                out.set(i, self.locate_from(x, hint));
+                if x.to_bits() != last.0.to_bits() {
+                    last = (x, self.locate_from(x, hint));
+                }
+                out.set(i, last.1);
             }
             return;
         };

@@ -10,7 +10,7 @@ use pulp::x86::{V3, V4};
 use super::{
     gather::{Cells, Slabs},
     locate::Locator,
-    path::{Labelled, Points, Steps},
+    path::{Labelled, Steps},
     reduce::{Limit, Running, Samples},
     vector::{Portable, Vectors},
 };
@@ -32,7 +32,6 @@ const AHEAD: usize = 20;
 /// What all flights of a window share.
 pub(super) struct Shared<'a> {
     pub instructions: Instructions,
-    pub program: &'a Program,
     pub window: &'a Window<'a>,
     pub slabs: Slabs<'a>,
     pub steps: Steps<'a>,
@@ -76,22 +75,23 @@ impl Instructions {
 }
 
 /// What one thread works with, flight after flight.
-pub(super) struct Scratch<const S: usize> {
-    points: Points,
+pub(super) struct Scratch<'a, const S: usize> {
+    unpacked: Unpacked<'a, S>,
     cells: Cells,
     samples: Samples<S>,
 }
 
-impl<const S: usize> Scratch<S> {
-    pub(super) fn new(with_dose: bool) -> Self {
-        Self { points: Points::new(), cells: Cells::new(), samples: Samples::new(with_dose) }
+impl<'a, const S: usize> Scratch<'a, S> {
+    pub(super) fn new(program: &'a Program) -> Self {
+        let with_dose = program.engine_flow.is_some();
+        Self { unpacked: Unpacked::new(program), cells: Cells::new(), samples: Samples::new(with_dose) }
     }
 }
 
 /// Takes the samples of one flight that lie in the window.
-pub(super) fn run<const S: usize>(
-    shared: &Shared<'_>,
-    scratch: &mut Scratch<S>,
+pub(super) fn run<'a, const S: usize>(
+    shared: &Shared<'a>,
+    scratch: &mut Scratch<'a, S>,
     path: Labelled<'_>,
     state: &mut FlightState,
 ) {
@@ -149,7 +149,7 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Gather<'_, S, V> {
 struct Walk<'a, 'b, const S: usize, V> {
     vectors: V,
     shared: &'a Shared<'b>,
-    scratch: &'a mut Scratch<S>,
+    scratch: &'a mut Scratch<'b, S>,
     path: Labelled<'a>,
     state: &'a mut FlightState,
 }
@@ -159,27 +159,24 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
 
     #[inline(always)]
     fn call(self) {
-        let Self { vectors, shared, scratch: Scratch { points, cells, samples }, path, state } = self;
-        let unpacked = Unpacked::<S>::new(shared.program);
+        let Self { vectors, shared, scratch: Scratch { unpacked, cells, samples }, path, state } = self;
+        let unpacked = &*unpacked;
         let mut locator = Locator::new(shared.window);
         let end_s = shared.window.end_s();
-        let mut walker = Walker::<S>::resume(&unpacked, samples, state);
+        let mut walker = Walker::<S>::resume(unpacked, samples, state);
         let has_missing = shared.has_missing || walker.begins_missing();
         loop {
-            points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
-            if points.len == 0 {
+            walker.samples.points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
+            let len = walker.samples.points.len;
+            if len == 0 {
                 break;
             }
-            locator.locate(points, cells, &mut walker.samples.inside[1..]);
-            walker.samples.len = points.len;
-            walker.samples.time_s[1..].copy_from_slice(&points.time_s);
-            walker.samples.pressure_pa[1..].copy_from_slice(&points.pressure_pa);
-            walker.samples.phase[1..].copy_from_slice(&points.phase);
-            for i in 0..AHEAD.min(points.len) {
+            locator.locate(&walker.samples.points, cells, &mut walker.samples.inside[1..]);
+            for i in 0..AHEAD.min(len) {
                 shared.slabs.prefetch::<S>(cells, i);
             }
-            for i in 1..=points.len {
-                if i - 1 + AHEAD < points.len {
+            for i in 1..=len {
+                if i - 1 + AHEAD < len {
                     shared.slabs.prefetch::<S>(cells, i - 1 + AHEAD);
                 }
                 if walker.samples.inside[i] {
@@ -195,7 +192,8 @@ impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
                 walker.reduce::<false>();
             }
         }
-        walker.suspend();
+        let is_finished = walker.state.cursor.waypoint >= path.flight.len();
+        walker.suspend(is_finished);
     }
 }
 
@@ -295,14 +293,14 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
             samples.values[0] = [0.0; S];
             samples.values[0][..unpacked.lanes].copy_from_slice(&last.lanes);
             samples.inside[0] = last.inside;
-            samples.time_s[0] = last.time_s;
-            samples.pressure_pa[0] = last.pressure_pa;
-            samples.phase[0] = last.phase;
+            samples.points.time_s[0] = last.time_s;
+            samples.points.pressure_pa[0] = last.pressure_pa;
+            samples.points.phase[0] = last.phase;
             if let Some(mixing_ratio) = samples.mixing_ratio.first_mut() {
                 mixing_ratio[..unpacked.lanes].copy_from_slice(&last.mixing_ratio);
             }
         }
-        let phase = samples.phase[0];
+        let phase = samples.points.phase[0];
         let totals = take_totals(state, phase, unpacked.program);
         let running = Running::take_up(&totals);
         Self { unpacked, state, samples, totals, running, phase, started }
@@ -314,20 +312,24 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         self.samples.inside[0] && self.samples.values[0][..self.unpacked.lanes].iter().any(|v| v.is_nan())
     }
 
-    fn suspend(mut self) {
+    /// Puts the figures down, and the last sample too where more will follow.
+    fn suspend(mut self, is_finished: bool) {
         if !self.started {
             return;
         }
         self.running.put_down(&mut self.totals);
         self.state.phases[usize::from(self.phase)] = Some(self.totals);
+        if is_finished {
+            return;
+        }
         let lanes = self.unpacked.lanes;
         self.state.previous = Some(Sample {
-            time_s: self.samples.time_s[0],
+            time_s: self.samples.points.time_s[0],
             lanes: self.samples.values[0][..lanes].to_vec(),
             inside: self.samples.inside[0],
             mixing_ratio: self.samples.mixing_ratio.first().map_or_else(Vec::new, |m| m[..lanes].to_vec()),
-            pressure_pa: self.samples.pressure_pa[0],
-            phase: self.samples.phase[0],
+            pressure_pa: self.samples.points.pressure_pa[0],
+            phase: self.samples.points.phase[0],
         });
     }
 
@@ -339,7 +341,8 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
             return;
         }
         let values = &mut self.samples.values[i];
-        let density = if unpacked.has_density { unpacked.density(values, self.samples.pressure_pa[i]) } else { 1.0 };
+        let density =
+            if unpacked.has_density { unpacked.density(values, self.samples.points.pressure_pa[i]) } else { 1.0 };
         if unpacked.has_log {
             unpacked.undo_logarithms(values);
         }
@@ -370,18 +373,18 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     #[inline(always)]
     fn reduce<const MISSING: bool>(&mut self) {
         let has_thresholds_met = self.samples.reach(&self.unpacked.alert);
-        let len = self.samples.len;
+        let len = self.samples.points.len;
         let mut from = 1;
         while from <= len {
-            let phase = self.samples.phase[from];
+            let phase = self.samples.points.phase[from];
             let mut to = from + 1;
-            while to <= len && self.samples.phase[to] == phase {
+            while to <= len && self.samples.points.phase[to] == phase {
                 to += 1;
             }
             if phase != self.phase || !self.started {
                 self.turn_to(phase, from - 1);
             }
-            self.running.add::<MISSING>(&self.samples, from..to, self.totals.partial_s_mut());
+            self.running.add::<MISSING>(self.samples, from..to, self.totals.partial_s_mut());
             self.add_rare(has_thresholds_met, from..to);
             from = to;
         }
@@ -416,7 +419,7 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         self.started = true;
         self.phase = phase;
         self.running = Running::take_up(&self.totals);
-        self.running.observe(self.samples.time_s[last], &self.samples.values[last]);
+        self.running.observe(self.samples.points.time_s[last], &self.samples.values[last]);
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) struct Locator<'a> {
     row: usize,
     levels_stand_alone: bool,
     time: usize,
+    /// One over the length of the interval `time`; NaN before the first.
+    per_second: f64,
     level: usize,
     latitude: usize,
     longitude: usize,
@@ -33,6 +35,7 @@ impl<'a> Locator<'a> {
             row,
             levels_stand_alone: stand_alone(window),
             time: window.first,
+            per_second: f64::NAN,
             level: 0,
             latitude: 0,
             longitude: 0,
@@ -47,16 +50,16 @@ impl<'a> Locator<'a> {
         let inside = &mut inside[..n];
         inside.fill(true);
         let (mut column, mut row, mut level) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
-        for (i, &time_s) in points.time_s[..n].iter().enumerate() {
+        for (i, &time_s) in points.time_s[1..=n].iter().enumerate() {
             match self.time(time_s) {
                 Some((slab, weight)) => (cells.slab[i], cells.time[i]) = (slab, weight),
                 None => inside[i] = false,
             }
         }
         let mut out = Located { index: &mut column[..n], weight: &mut cells.longitude[..n], inside };
-        grid.longitude.columns_block(&points.longitude_deg[..n], &mut out, &mut self.longitude);
+        grid.longitude.columns_block(&points.longitude_deg[1..=n], &mut out, &mut self.longitude);
         let mut out = Located { index: &mut row[..n], weight: &mut cells.latitude[..n], inside };
-        grid.latitude.locate_block(&points.latitude_deg[..n], &mut out, &mut self.latitude);
+        grid.latitude.locate_block(&points.latitude_deg[1..=n], &mut out, &mut self.latitude);
         #[expect(clippy::cast_possible_truncation, reason = "a slab has fewer than 2^32 points")]
         let (per_row, per_plane) = (self.row as u32, self.plane as u32);
         for ((point, row), column) in cells.point[..n].iter_mut().zip(&row).zip(&column) {
@@ -71,7 +74,7 @@ impl<'a> Locator<'a> {
             }
         }
         let mut out = Located { index: &mut level[..n], weight: &mut cells.level[..n], inside };
-        grid.levels.locate_block(&points.pressure_pa[..n], &surface_pa[..n], &mut out, &mut self.level);
+        grid.levels.locate_block(&points.pressure_pa[1..=n], &surface_pa[..n], &mut out, &mut self.level);
         for (point, level) in cells.point[..n].iter_mut().zip(&level) {
             *point += level * per_plane;
         }
@@ -81,7 +84,7 @@ impl<'a> Locator<'a> {
         let mut last = (u32::MAX, u32::MAX);
         for i in 0..n {
             let cell = (cells.point[i], cells.slab[i]);
-            cells.is_new[i] = inside[i] & (cell != last);
+            cells.is_new[i] = inside[i] && cell != last;
             last = cell;
         }
     }
@@ -100,9 +103,12 @@ impl<'a> Locator<'a> {
             return Some((0, 0.0));
         }
         let index = walk(times, time_s, self.time);
-        self.time = index;
-        let (low, high) = (times[index], times[index + 1]);
-        Some(((index - self.window.first) as u32, ((time_s - low) / (high - low)) as f32))
+        let low = times[index];
+        if index != self.time || self.per_second.is_nan() {
+            self.time = index;
+            self.per_second = 1.0 / (times[index + 1] - low);
+        }
+        Some(((index - self.window.first) as u32, ((time_s - low) * self.per_second).min(1.0) as f32))
     }
 
     /// Surface pressure at the point \[Pa\], bilinear and linear in time.

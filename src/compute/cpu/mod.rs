@@ -69,17 +69,16 @@ impl Backend for Cpu {
 
 impl Cpu {
     /// All flights that have samples in the window, `S` channels a point.
-    fn walk<const S: usize>(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
+    fn walk<const S: usize>(self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
         let shared = Shared {
             instructions: self.instructions,
-            program,
             window,
             slabs: Slabs::of(window),
             steps: Steps::new(program.integration, window.grid, window.times_s),
             has_missing: window.slabs.iter().any(|slab| slab.has_missing()),
         };
         let (fleet, phases) = (batch.fleet, batch.phases);
-        let scratch = || Scratch::<S>::new(program.engine_flow.is_some());
+        let scratch = || Scratch::<S>::new(program);
         batch.states.par_iter_mut().enumerate().with_min_len(16).for_each_init(scratch, |scratch, (i, state)| {
             let Some(flight) = fleet.get(i) else { return };
             if state.is_due(&flight, window.end_s()) {

@@ -23,15 +23,16 @@ const MOST_STEPS: usize = 4096;
 /// How many samples are taken at a time.
 pub(super) const BLOCK: usize = 64;
 
-/// A block of samples in columns.
+/// A block of samples in columns, at 1 to `len`; at 0 stands the last sample
+/// of the block before.
 pub(super) struct Points {
     pub len: usize,
-    pub time_s: [f64; BLOCK],
-    pub longitude_deg: [f64; BLOCK],
-    pub latitude_deg: [f64; BLOCK],
-    pub pressure_pa: [f64; BLOCK],
-    /// Part of [`Phase::PARTS`] of the segment that ends at the sample.
-    pub phase: [u8; BLOCK],
+    pub time_s: [f64; BLOCK + 1],
+    pub longitude_deg: [f64; BLOCK + 1],
+    pub latitude_deg: [f64; BLOCK + 1],
+    pub pressure_pa: [f64; BLOCK + 1],
+    /// Index in [`Phase::PARTS`] of the step that ends at the sample.
+    pub phase: [u8; BLOCK + 1],
 }
 
 /// How finely a grid is to be sampled: steps a unit along each axis.
@@ -117,11 +118,11 @@ impl Points {
     pub(super) fn new() -> Self {
         Self {
             len: 0,
-            time_s: [0.0; BLOCK],
-            longitude_deg: [0.0; BLOCK],
-            latitude_deg: [0.0; BLOCK],
-            pressure_pa: [0.0; BLOCK],
-            phase: [0; BLOCK],
+            time_s: [f64::NAN; BLOCK + 1],
+            longitude_deg: [f64::NAN; BLOCK + 1],
+            latitude_deg: [f64::NAN; BLOCK + 1],
+            pressure_pa: [f64::NAN; BLOCK + 1],
+            phase: [0; BLOCK + 1],
         }
     }
 
@@ -144,11 +145,11 @@ impl Points {
             to = from + flight.time_s[from..to].partition_point(|&t| t < end_s);
         }
         let n = to - from;
-        self.time_s[..n].copy_from_slice(&flight.time_s[from..to]);
-        self.longitude_deg[..n].copy_from_slice(&flight.longitude_deg[from..to]);
-        self.latitude_deg[..n].copy_from_slice(&flight.latitude_deg[from..to]);
-        self.pressure_pa[..n].copy_from_slice(&flight.pressure_pa[from..to]);
-        for (i, phase) in self.phase[..n].iter_mut().enumerate() {
+        self.time_s[1..=n].copy_from_slice(&flight.time_s[from..to]);
+        self.longitude_deg[1..=n].copy_from_slice(&flight.longitude_deg[from..to]);
+        self.latitude_deg[1..=n].copy_from_slice(&flight.latitude_deg[from..to]);
+        self.pressure_pa[1..=n].copy_from_slice(&flight.pressure_pa[from..to]);
+        for (i, phase) in self.phase[1..=n].iter_mut().enumerate() {
             *phase = part(path.phases[(from + i).saturating_sub(1)]);
         }
         self.len = n;
@@ -186,11 +187,11 @@ impl Points {
     }
 
     fn push(&mut self, time_s: f64, place: (f64, f64, f64), phase: u8) {
+        self.len += 1;
         let i = self.len;
         self.time_s[i] = time_s;
         (self.longitude_deg[i], self.latitude_deg[i], self.pressure_pa[i]) = place;
         self.phase[i] = phase;
-        self.len += 1;
     }
 }
 

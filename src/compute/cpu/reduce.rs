@@ -2,7 +2,7 @@
 
 use std::ops::Range;
 
-use super::path::BLOCK;
+use super::path::{BLOCK, Points};
 use crate::{
     compute::state::{FlightState, Totals, fraction_above},
     exposure::flow::EngineFlow,
@@ -13,11 +13,7 @@ use crate::{
 /// A block of samples behind the last sample of the block before it, which
 /// stands at index 0: step `i` leads from sample `i − 1` to sample `i`.
 pub(super) struct Samples<const S: usize> {
-    pub len: usize,
-    pub time_s: [f64; BLOCK + 1],
-    pub pressure_pa: [f64; BLOCK + 1],
-    /// Index in [`Phase::PARTS`] of the step that ends at the sample.
-    pub phase: [u8; BLOCK + 1],
+    pub points: Points,
     /// Whether the sample lies inside the field.
     pub inside: [bool; BLOCK + 1],
     /// Each lane's quantity; NaN is missing.
@@ -91,14 +87,14 @@ impl<const S: usize> Running<S> {
         for i in steps {
             let (before, after) = (&samples.values[i - 1], &samples.values[i]);
             if samples.inside[i - 1] && samples.inside[i] {
-                let seconds = samples.time_s[i] - samples.time_s[i - 1];
+                let seconds = samples.points.time_s[i] - samples.points.time_s[i - 1];
                 if MISSING && lacks_any(before, after, partial_s.len()) {
                     running.partial_step(seconds, before, after, partial_s);
                 } else {
                     running.step(seconds, before, after);
                 }
             }
-            running.observe(samples.time_s[i], after);
+            running.observe(samples.points.time_s[i], after);
         }
         *self = running;
     }
@@ -140,10 +136,7 @@ impl<const S: usize> Samples<S> {
     /// Before the first sample.
     pub(super) fn new(with_dose: bool) -> Self {
         Self {
-            len: 0,
-            time_s: [f64::NAN; BLOCK + 1],
-            pressure_pa: [f64::NAN; BLOCK + 1],
-            phase: [0; BLOCK + 1],
+            points: Points::new(),
             inside: [false; BLOCK + 1],
             values: [[f64::NAN; S]; BLOCK + 1],
             mixing_ratio: if with_dose { vec![[f64::NAN; S]; BLOCK + 1] } else { Vec::new() },
@@ -152,9 +145,9 @@ impl<const S: usize> Samples<S> {
 
     /// Before the first sample of another flight.
     pub(super) fn begin(&mut self) {
-        self.len = 0;
-        (self.time_s[0], self.pressure_pa[0]) = (f64::NAN, f64::NAN);
-        (self.phase[0], self.inside[0]) = (0, false);
+        self.points.len = 0;
+        (self.points.time_s[0], self.points.pressure_pa[0]) = (f64::NAN, f64::NAN);
+        (self.points.phase[0], self.inside[0]) = (0, false);
         self.values[0] = [f64::NAN; S];
         if let Some(mixing_ratio) = self.mixing_ratio.first_mut() {
             *mixing_ratio = [f64::NAN; S];
@@ -163,23 +156,23 @@ impl<const S: usize> Samples<S> {
 
     /// Makes room for the next block: the last sample becomes the first.
     pub(super) fn turn(&mut self) {
-        let last = self.len;
-        self.time_s[0] = self.time_s[last];
-        self.pressure_pa[0] = self.pressure_pa[last];
-        self.phase[0] = self.phase[last];
+        let last = self.points.len;
+        self.points.time_s[0] = self.points.time_s[last];
+        self.points.pressure_pa[0] = self.points.pressure_pa[last];
+        self.points.phase[0] = self.points.phase[last];
         self.inside[0] = self.inside[last];
         self.values[0] = self.values[last];
         if let Some(&mixing_ratio) = self.mixing_ratio.get(last) {
             self.mixing_ratio[0] = mixing_ratio;
         }
-        self.len = 0;
+        self.points.len = 0;
     }
 
     /// Whether any sample reaches a lane's lowest threshold.
     #[inline(always)]
     pub(super) fn reach(&self, alert: &[f64; S]) -> bool {
         let mut highest = [f64::NEG_INFINITY; S];
-        for values in &self.values[..=self.len] {
+        for values in &self.values[..=self.points.len] {
             for i in 0..S {
                 highest[i] = if values[i] > highest[i] { values[i] } else { highest[i] };
             }
@@ -201,7 +194,7 @@ impl<const S: usize> Samples<S> {
                 let (before, after) = (self.values[i - 1][limit.lane], self.values[i][limit.lane]);
                 // Not a number at either end is no step.
                 if (before >= limit.value && !after.is_nan()) || (after >= limit.value && !before.is_nan()) {
-                    let seconds = self.time_s[i] - self.time_s[i - 1];
+                    let seconds = self.points.time_s[i] - self.points.time_s[i - 1];
                     sum += seconds * fraction_above(before, after, limit.value);
                 }
             }
@@ -213,8 +206,8 @@ impl<const S: usize> Samples<S> {
     #[inline(never)]
     pub(super) fn add_dose(&self, flow: &EngineFlow, phase: Phase, steps: Range<usize>, totals: &mut Totals) {
         for i in steps {
-            let seconds = self.time_s[i] - self.time_s[i - 1];
-            let at = |i: usize| flow.at(phase, Pressure::from_pascal(self.pressure_pa[i]));
+            let seconds = self.points.time_s[i] - self.points.time_s[i - 1];
+            let at = |i: usize| flow.at(phase, Pressure::from_pascal(self.points.pressure_pa[i]));
             let (before, after) = (at(i - 1), at(i));
             for (k, dose) in totals.dose_mut().iter_mut().enumerate() {
                 let sum = before * self.mixing_ratio[i - 1][k] + after * self.mixing_ratio[i][k];
@@ -233,12 +226,12 @@ impl<const S: usize> Samples<S> {
     #[inline(never)]
     pub(super) fn roll(&self, state: &mut FlightState) {
         for (lane, rolling) in &mut state.rolling {
-            for i in 1..=self.len {
+            for i in 1..=self.points.len {
                 let value = self.values[i][*lane];
                 if value.is_nan() {
                     rolling.interrupt();
                 } else {
-                    rolling.push(self.time_s[i], value);
+                    rolling.push(self.points.time_s[i], value);
                 }
             }
         }

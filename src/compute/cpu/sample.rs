@@ -55,10 +55,10 @@ fn block<const S: usize>(
     let mut points = Points::new();
     points.len = chosen.len();
     for (i, &point) in chosen.iter().enumerate() {
-        points.time_s[i] = places.time_s[point];
-        points.longitude_deg[i] = places.longitude_deg[point];
-        points.latitude_deg[i] = places.latitude_deg[point];
-        points.pressure_pa[i] = places.pressure_pa[point];
+        points.time_s[i + 1] = places.time_s[point];
+        points.longitude_deg[i + 1] = places.longitude_deg[point];
+        points.latitude_deg[i + 1] = places.latitude_deg[point];
+        points.pressure_pa[i + 1] = places.pressure_pa[point];
     }
     let mut cells = Cells::new();
     let mut inside = [false; BLOCK];
