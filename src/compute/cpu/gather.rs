@@ -4,6 +4,9 @@
 use super::{path::BLOCK, vector::Vectors};
 use crate::compute::prefetch;
 
+/// Values a cache line.
+const LINE: usize = 16;
+
 /// Where a point lies in a field, and how its corners weigh.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Cell {
@@ -111,11 +114,13 @@ impl Slabs<'_> {
         let (earlier, later) = self.pair(cells.slab[i]);
         let at = cells.point[i] as usize;
         for point in [at, at + self.plane, at + self.row, at + self.plane + self.row] {
+            let (first, last) = (point * S, (point + 2) * S - 1);
+            // Slabs begin with a page, so these count cache lines.
+            let is_split = first / LINE != last / LINE;
             for slab in [earlier, later] {
-                prefetch::line(slab, point * S);
-                if S > 1 {
-                    // The pair of longitudes may reach into the next line.
-                    prefetch::line(slab, (point + 2) * S - 1);
+                prefetch::line(slab, first);
+                if is_split {
+                    prefetch::line(slab, last);
                 }
             }
         }

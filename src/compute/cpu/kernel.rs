@@ -397,7 +397,8 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     #[inline(always)]
     fn add_rare(&mut self, has_thresholds_met: bool, steps: Range<usize>) {
         if has_thresholds_met {
-            self.samples.add_time_above(&self.unpacked.limits, steps.clone(), &mut self.totals);
+            let Unpacked { alert, limits, .. } = self.unpacked;
+            self.samples.add_time_above(alert, limits, steps.clone(), &mut self.totals);
         }
         if let Some(flow) = &self.unpacked.program.engine_flow {
             let phase = Phase::PARTS[usize::from(self.phase)];

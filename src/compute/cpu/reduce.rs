@@ -184,21 +184,28 @@ impl<const S: usize> Samples<S> {
         any
     }
 
-    /// Adds the time above each lane's thresholds along the steps.
+    /// Adds the time above each lane's thresholds along the steps. `alert` is
+    /// the lowest threshold of each lane.
     #[inline(always)]
-    pub(super) fn add_time_above(&self, limits: &[Limit], steps: Range<usize>, totals: &mut Totals) {
+    pub(super) fn add_time_above(&self, alert: &[f64; S], limits: &[Limit], steps: Range<usize>, totals: &mut Totals) {
         let above_s = totals.all_above_s_mut();
-        for (above_s, limit) in above_s.iter_mut().zip(limits) {
-            let mut sum = *above_s;
-            for i in steps.clone() {
-                let (before, after) = (self.values[i - 1][limit.lane], self.values[i][limit.lane]);
+        for i in steps {
+            let (before, after) = (&self.values[i - 1], &self.values[i]);
+            let mut any = false;
+            for k in 0..S {
+                any |= before[k].max(after[k]) >= alert[k];
+            }
+            if !any {
+                continue;
+            }
+            let seconds = self.points.time_s[i] - self.points.time_s[i - 1];
+            for (above_s, limit) in above_s.iter_mut().zip(limits) {
+                let (a, b) = (before[limit.lane], after[limit.lane]);
                 // Not a number at either end is no step.
-                if (before >= limit.value && !after.is_nan()) || (after >= limit.value && !before.is_nan()) {
-                    let seconds = self.points.time_s[i] - self.points.time_s[i - 1];
-                    sum += seconds * fraction_above(before, after, limit.value);
+                if (a >= limit.value && !b.is_nan()) || (b >= limit.value && !a.is_nan()) {
+                    *above_s += seconds * fraction_above(a, b, limit.value);
                 }
             }
-            *above_s = sum;
         }
     }
 
