@@ -1,7 +1,7 @@
 //! skydose's side of the comparison with its peers.
 //!
-//! `inputs --flights N --out DIR` writes `DIR/raw.zarr`, a field of eight
-//! species at 0.75°, and `DIR/flights.parquet`.
+//! `inputs --flights N --out DIR [--step DEGREES]` writes `DIR/raw.zarr`, a
+//! field of eight species at 0.75°, and `DIR/flights.parquet`.
 //!
 //! `memory --field F --dataset D --flights P --threads N --repeat K --out R`
 //! times the peers' task with everything in memory: interpolation at the
@@ -61,7 +61,10 @@ fn main() -> Result<(), Failure> {
     }
     let option = |name: &str| options.get(name).cloned().ok_or_else(|| format!("{name} is missing"));
     match what.as_deref() {
-        Some("inputs") => inputs(option("--flights")?.parse()?, &option("--out")?.into()),
+        Some("inputs") => {
+            let step_deg = options.get("--step").map_or("0.75", String::as_str).parse()?;
+            inputs(option("--flights")?.parse()?, step_deg, &option("--out")?.into())
+        }
         Some("memory") => {
             let paths = [option("--field")?, option("--dataset")?, option("--flights")?, option("--out")?];
             memory(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
@@ -76,10 +79,14 @@ fn main() -> Result<(), Failure> {
 }
 
 /// Writes the field and the flights.
-fn inputs(flights: usize, out: &PathBuf) -> Result<(), Failure> {
+fn inputs(flights: usize, step_deg: f64, out: &PathBuf) -> Result<(), Failure> {
     std::fs::create_dir_all(out)?;
-    let latitudes_deg: Vec<f64> = (0..241).map(|i| -90.0 + 0.75 * f64::from(i)).collect();
-    let longitudes_deg: Vec<f64> = (0..480).map(|i| 0.75 * f64::from(i)).collect();
+    let nodes = |from: f64, turn: f64| {
+        let axis = std::iter::successors(Some(0.0), |i| Some(i + 1.0)).map(|i: f64| i * step_deg);
+        axis.take_while(|x| *x < turn - 1e-9).map(|x| from + x).collect::<Vec<f64>>()
+    };
+    let latitudes_deg = nodes(-90.0, 180.0 + step_deg);
+    let longitudes_deg = nodes(0.0, 360.0);
     let plane = latitudes_deg.len() * longitudes_deg.len();
     let layout = PreparedLayout {
         variables: (1..=SPECIES)
