@@ -69,6 +69,7 @@ pub fn isa_temperature(pressure: Pressure) -> Temperature {
 /// Density of moist air \[kg m⁻³\]: ρ = p / (`R_d` T (1 + 0.609 q)), with `q` the
 /// specific humidity \[kg kg⁻¹\].
 #[must_use]
+#[inline(always)]
 pub fn density(pressure: Pressure, temperature: Temperature, specific_humidity: f64) -> f64 {
     pressure.pascal()
         / (DRY_AIR_GAS_CONSTANT * temperature.kelvin() * (1.0 + VIRTUAL_TEMPERATURE_FACTOR * specific_humidity))

@@ -63,7 +63,7 @@ pub struct Spent {
     pub reading: Duration,
     /// Computing, with the reading that went on beside it.
     pub computing: Duration,
-    /// Values sampled: samples times channels.
+    /// Bytes of field read into memory.
     pub field_bytes: u64,
     /// What the fields had to tell.
     pub remarks: Vec<String>,

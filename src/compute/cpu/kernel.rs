@@ -15,14 +15,14 @@ use super::{
     vector::{Portable, Vectors},
 };
 use crate::{
-    atmosphere::{DRY_AIR_GAS_CONSTANT, VIRTUAL_TEMPERATURE_FACTOR, isa_temperature},
+    atmosphere::{density, isa_temperature},
     compute::{
         Window,
         state::{FlightState, Sample, Totals},
     },
     exposure::program::Program,
     trajectory::phase::Phase,
-    units::{Dimension, Pressure},
+    units::{Dimension, Pressure, Temperature},
 };
 
 /// How many samples ahead corners are asked for: the memory answers while
@@ -248,18 +248,19 @@ impl<'a, const S: usize> Unpacked<'a, S> {
         unpacked
     }
 
-    /// Air density \[kg m⁻³\] at a sample: ρ = p / (R T (1 + 0.609 q)).
+    /// Air density \[kg m⁻³\] at a sample.
     #[inline(always)]
     fn density(&self, channels: &[f64; S], pressure_pa: f64) -> f64 {
-        let kelvin = match self.program.temperature {
-            Some(i) => channels[i],
-            None => isa_temperature(Pressure::from_pascal(pressure_pa)).kelvin(),
+        let pressure = Pressure::from_pascal(pressure_pa);
+        let temperature = match self.program.temperature {
+            Some(i) => Temperature::from_kelvin(channels[i]),
+            None => isa_temperature(pressure),
         };
         let humidity = match self.program.humidity {
             Some(i) => channels[i],
             None => 0.0,
         };
-        pressure_pa / (DRY_AIR_GAS_CONSTANT * kelvin * VIRTUAL_TEMPERATURE_FACTOR.mul_add(humidity, 1.0))
+        density(pressure, temperature, humidity)
     }
 
     #[inline(never)]

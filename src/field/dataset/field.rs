@@ -191,12 +191,12 @@ impl Dataset {
         for &place in all {
             let b = self.header(place);
             if std::mem::discriminant(&a.levels) != std::mem::discriminant(&b.levels) {
-                return Err(self.differ(a, b, "levels of different kinds"));
+                return Err(Self::differ(a, b, "levels of different kinds"));
             }
             let (la, lb) = (axes::sorted(&a.latitudes_deg).values, axes::sorted(&b.latitudes_deg).values);
             let (oa, ob) = (axes::sorted_longitudes(&a.longitudes_deg), axes::sorted_longitudes(&b.longitudes_deg));
             if !axes::same(&la, &lb) || !axes::same(&oa.values, &ob.values) {
-                return Err(self.differ(a, b, "different horizontal grids"));
+                return Err(Self::differ(a, b, "different horizontal grids"));
             }
         }
         Ok(())
@@ -217,8 +217,7 @@ impl Dataset {
         })
     }
 
-    #[expect(clippy::unused_self, reason = "reads as a question to the data set")]
-    fn differ(&self, a: &Variable, b: &Variable, how: &str) -> FieldError {
+    fn differ(a: &Variable, b: &Variable, how: &str) -> FieldError {
         FieldError::Dataset(format!(
             "{} ({} levels, {} × {}) and {} ({} levels, {} × {}) have {how}, expected one grid for all",
             a.name,

@@ -245,11 +245,11 @@ impl Dataset {
         let unit = match (rule.and_then(VariableRule::parsed_unit), stacked.flatten(), header.units.as_deref()) {
             (Some(unit), ..) => unit,
             (None, Some(text), _) | (None, None, Some(text)) if !text.trim().is_empty() => {
-                unit_of(text, header).ok_or_else(|| self.unknown_unit(header, text))?
+                unit_of(text, header).ok_or_else(|| Self::unknown_unit(header, text))?
             }
             _ => match entry {
                 Some(entry) => Unit { dimension: entry.usual_dimension(), factor: 1.0 },
-                None => return Err(self.unknown_unit(header, "")),
+                None => return Err(Self::unknown_unit(header, "")),
             },
         };
         let (dimension, factor) = file::storage(unit, entry, rule)
@@ -257,8 +257,7 @@ impl Dataset {
         Ok((dimension, factor, rule.is_some_and(|r| r.interpolation == ValueRule::Log)))
     }
 
-    #[expect(clippy::unused_self, reason = "reads as a question to the data set")]
-    fn unknown_unit(&self, header: &Variable, text: &str) -> FieldError {
+    fn unknown_unit(header: &Variable, text: &str) -> FieldError {
         FieldError::Dataset(format!(
             "variable {} has the unit {text:?}, expected one such as \"kg kg-1\", \"ug m-3\" or \"ppbv\"; \
              say it in a data-set file under [variables.{}]",
