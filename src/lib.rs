@@ -33,6 +33,7 @@ pub mod exposure;
 pub mod field;
 pub mod grid;
 pub mod job;
+pub mod queue;
 pub mod time;
 pub mod trajectory;
 pub mod units;

@@ -56,6 +56,49 @@ impl fmt::Display for UnixTime {
     }
 }
 
+/// Durations in settings and messages: as people write them, `10s`, `1m 30s`,
+/// `2h`. For `#[serde(with = "crate::time::duration")]` on a [`Duration`].
+///
+/// [`Duration`]: std::time::Duration
+pub mod duration {
+    use std::time::Duration;
+
+    use jiff::SignedDuration;
+    use serde::{Deserialize as _, Deserializer, Serializer, de};
+
+    /// Reads `1m 30s`.
+    ///
+    /// # Errors
+    /// Says what was expected.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        let fault = || format!("{text:?} is no duration, expected one such as \"10s\", \"1m 30s\" or \"2h\"");
+        let signed: SignedDuration = text.trim().parse().map_err(|_| fault())?;
+        Duration::try_from(signed).map_err(|_| fault())
+    }
+
+    /// Writes `1m 30s`.
+    #[must_use]
+    pub fn text(duration: Duration) -> String {
+        SignedDuration::try_from(duration).map_or_else(|_| format!("{duration:?}"), |d| format!("{d:#}"))
+    }
+
+    /// From text.
+    ///
+    /// # Errors
+    /// Text that is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        parse(&String::deserialize(from)?).map_err(de::Error::custom)
+    }
+
+    /// As text.
+    ///
+    /// # Errors
+    /// Those of the serializer.
+    pub fn serialize<S: Serializer>(duration: &Duration, into: S) -> Result<S::Ok, S::Error> {
+        into.serialize_str(&text(*duration))
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -84,5 +127,18 @@ mod tests {
     fn writes_rfc3339() {
         assert_eq!(UnixTime(1_528_653_600.0).to_string(), "2018-06-10T18:00:00Z");
         assert_eq!(UnixTime(1_528_653_600.25).to_string(), "2018-06-10T18:00:00.25Z");
+    }
+
+    #[test]
+    fn durations_are_text() {
+        use std::time::Duration;
+        for (text, seconds) in [("10s", 10.0), ("1m 30s", 90.0), ("2h", 7200.0), ("250ms", 0.25)] {
+            let read = duration::parse(text).unwrap();
+            assert_eq!(read, Duration::from_secs_f64(seconds));
+            assert_eq!(duration::parse(&duration::text(read)), Ok(read));
+        }
+        for text in ["", "ten", "10", "-5s"] {
+            assert!(duration::parse(text).unwrap_err().contains("expected"), "{text}");
+        }
     }
 }
