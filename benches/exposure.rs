@@ -4,7 +4,7 @@ use std::{hint::black_box, sync::Arc};
 
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use skydose::{
-    compute::{Backend as _, Batch, Window, cpu::Cpu, state::FlightState},
+    compute::{Batch, Window, cpu::Cpu, state::FlightState},
     exposure::program::{Integration, Lane, Program, Quantity, Threshold},
     field::slab::{Slab, padded},
     grid::{Axis, Grid, LevelAxis, LongitudeAxis},

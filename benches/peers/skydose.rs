@@ -15,7 +15,7 @@ use rayon::prelude::*;
 use serde_json::Map;
 use skydose::{
     compute::{
-        Backend as _, Batch,
+        Batch,
         answer::Answers,
         cpu::Cpu,
         run::{Flights, Passed, whole_window},

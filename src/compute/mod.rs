@@ -20,6 +20,7 @@ use crate::{
     trajectory::{Fleet, phase::Phase},
 };
 
+use run::Flights;
 use state::FlightState;
 
 /// A window of a field's times in memory.
@@ -50,10 +51,52 @@ pub trait Backend: Send + Sync {
     /// What it calls itself, with the device.
     fn name(&self) -> String;
 
+    /// Takes up flights; nothing is computed before the first window.
+    ///
+    /// # Errors
+    /// Where the backend cannot serve these flights; another must.
+    fn begin<'a>(&'a self, program: &'a Program, flights: Flights<'a>) -> Result<Box<dyn Session + 'a>, BackendFault>;
+
+    /// Whether its answers are to be trusted and new work may be given to it.
+    fn health(&self) -> Health;
+}
+
+/// Flights on their way through a program.
+pub trait Session: Send {
     /// Takes every flight's samples that lie in `window`, after those of the
     /// windows before it: windows come in the order of time, overlap by one
     /// slab, and a flight's figures do not depend on how the times were cut.
-    fn advance(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>);
+    ///
+    /// # Errors
+    /// Where the backend gave up; what it had is lost.
+    fn advance(&mut self, window: &Window<'_>) -> Result<(), BackendFault>;
+
+    /// The state of each flight after the last window.
+    ///
+    /// # Errors
+    /// Where the backend gave up; what it had is lost.
+    fn finish(self: Box<Self>) -> Result<Vec<FlightState>, BackendFault>;
+}
+
+/// Why a backend gave flights back; they are then computed on the CPU.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{device}: {what}")]
+pub struct BackendFault {
+    /// Who.
+    pub device: String,
+    /// What happened.
+    pub what: String,
+}
+
+/// Whether a backend may be given work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Health {
+    /// It may.
+    Well,
+    /// A device gave wrong answers or does not answer any more, for this
+    /// reason. What it gave back is right, for the CPU computed it again; the
+    /// process should be replaced by one with a fresh device context.
+    Quarantined(String),
 }
 
 impl Window<'_> {

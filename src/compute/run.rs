@@ -9,7 +9,7 @@ use std::{
     time::{Duration, Instant},
 };
 
-use super::{Backend, Batch, Window, state::FlightState};
+use super::{Backend, BackendFault, Window, cpu::Cpu, state::FlightState};
 use crate::{
     exposure::request::Pass,
     field::{
@@ -39,6 +39,7 @@ pub struct Run<'a> {
 }
 
 /// Flights and the label of each of their waypoints.
+#[derive(Debug, Clone, Copy)]
 pub struct Flights<'a> {
     /// The flights.
     pub fleet: &'a Fleet,
@@ -69,8 +70,36 @@ pub struct Spent {
     pub remarks: Vec<String>,
 }
 
+/// Why a walk through the windows stopped.
+enum Stop {
+    Field(FieldError),
+    Backend(BackendFault),
+}
+
+impl From<FieldError> for Stop {
+    fn from(fault: FieldError) -> Self {
+        Self::Field(fault)
+    }
+}
+
+impl From<BackendFault> for Stop {
+    fn from(fault: BackendFault) -> Self {
+        Self::Backend(fault)
+    }
+}
+
+impl Spent {
+    /// Adds a remark, once.
+    fn remark(&mut self, remark: String) {
+        if !self.remarks.contains(&remark) {
+            self.remarks.push(remark);
+        }
+    }
+}
+
 impl Run<'_> {
-    /// Runs `passes` over all flights, for each member of the ensemble.
+    /// Runs `passes` over all flights, for each member of the ensemble. What
+    /// the backend gives back is computed on the CPU, with a remark.
     ///
     /// # Errors
     /// What is wrong with the fields, or that they do not fit into memory.
@@ -84,11 +113,9 @@ impl Run<'_> {
                 let done = (member * passes.len() + index) as f64;
                 let share = 1.0 / (members * passes.len()) as f64;
                 let tell = |part: f64| (self.progress)((done + part) * share);
-                let states = self.pass(pass, &field, member, flights, spent, &tell)?;
+                let states = self.pass(pass, &field, member, *flights, spent, &tell)?;
                 for remark in field.remarks {
-                    if !spent.remarks.contains(&remark) {
-                        spent.remarks.push(remark);
-                    }
+                    spent.remark(remark);
                 }
                 passed.push(Passed { member, pass: index, states });
             }
@@ -101,13 +128,38 @@ impl Run<'_> {
         pass: &Pass,
         field: &Field<'_>,
         member: usize,
-        flights: &Flights<'_>,
+        flights: Flights<'_>,
         spent: &mut Spent,
         tell: &dyn Fn(f64),
     ) -> Result<Vec<FlightState>, FieldError> {
         self.check_memory(field)?;
-        let mut states: Vec<FlightState> = flights.fleet.iter().map(|_| FlightState::new(&pass.program)).collect();
-        let Some(times) = times_of(flights.fleet, &field.times_s) else { return Ok(states) };
+        match self.walk(self.backend, pass, field, member, flights, spent, tell) {
+            Ok(states) => Ok(states),
+            Err(Stop::Field(fault)) => Err(fault),
+            Err(Stop::Backend(fault)) => {
+                spent.remark(format!("{fault}; computed on the CPU"));
+                let states = self.walk(&Cpu::new(), pass, field, member, flights, spent, tell);
+                states.map_err(|stop| match stop {
+                    Stop::Field(fault) => fault,
+                    Stop::Backend(fault) => FieldError::Dataset(fault.to_string()),
+                })
+            }
+        }
+    }
+
+    #[expect(clippy::too_many_arguments, reason = "a pass, who walks it, and where it is told")]
+    fn walk(
+        &self,
+        backend: &dyn Backend,
+        pass: &Pass,
+        field: &Field<'_>,
+        member: usize,
+        flights: Flights<'_>,
+        spent: &mut Spent,
+        tell: &dyn Fn(f64),
+    ) -> Result<Vec<FlightState>, Stop> {
+        let mut session = backend.begin(&pass.program, flights)?;
+        let Some(times) = times_of(flights.fleet, &field.times_s) else { return Ok(session.finish()?) };
         let load = |time: usize| field.load(time, member).map(Arc::new);
         let started = now();
         let mut slabs = vec![load(times.start)?];
@@ -121,22 +173,26 @@ impl Run<'_> {
             let next = first + 2;
             let mut compute = || {
                 let window = Window { grid: &field.grid, times_s: &field.times_s, first, slabs: &slabs };
-                let mut batch = Batch { fleet: flights.fleet, phases: flights.phases, states: &mut states };
-                self.backend.advance(&pass.program, &window, &mut batch);
-                now()
+                (session.advance(&window), now())
             };
             if next < times.end {
-                let (computed, loaded) = rayon::join(&mut compute, || load(next));
+                let ((advanced, computed), loaded) = rayon::join(&mut compute, || load(next));
                 spent.computing += computed - started;
                 spent.reading += computed.elapsed();
+                advanced?;
                 slabs.remove(0);
                 slabs.push(loaded?);
             } else {
-                spent.computing += compute() - started;
+                let (advanced, computed) = compute();
+                spent.computing += computed - started;
+                advanced?;
             }
             tell((done + 1) as f64 / windows as f64);
         }
         spent.field_bytes += times.len() as u64 * field.slab_bytes() as u64;
+        let started = now();
+        let states = session.finish()?;
+        spent.computing += started.elapsed();
         Ok(states)
     }
 

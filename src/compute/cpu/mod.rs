@@ -15,6 +15,7 @@ mod locate;
 pub(crate) mod path;
 mod reduce;
 mod sample;
+mod session;
 #[cfg(test)]
 mod tests;
 mod vector;
@@ -28,7 +29,7 @@ use self::{
     kernel::{Instructions, Scratch, Shared},
     path::{Labelled, Steps},
 };
-use super::{Backend, Batch, Window};
+use super::{Backend, BackendFault, Batch, Health, Session, Window, run::Flights};
 use crate::{exposure::program::Program, field::slab::padded};
 
 /// All flights on the current rayon pool.
@@ -56,7 +57,19 @@ impl Backend for Cpu {
         format!("cpu ({}, {} threads)", self.instructions.name(), rayon::current_num_threads())
     }
 
-    fn advance(&self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
+    fn begin<'a>(&'a self, program: &'a Program, flights: Flights<'a>) -> Result<Box<dyn Session + 'a>, BackendFault> {
+        Ok(Box::new(session::CpuSession::new(*self, program, flights)))
+    }
+
+    fn health(&self) -> Health {
+        Health::Well
+    }
+}
+
+impl Cpu {
+    /// Takes the flights' samples that lie in `window`, as
+    /// [`Session::advance`] does.
+    pub fn advance(self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
         match padded(program.channels()) {
             Some(1) => self.walk::<1>(program, window, batch),
             Some(2) => self.walk::<2>(program, window, batch),
@@ -65,9 +78,7 @@ impl Backend for Cpu {
             _ => self.walk::<16>(program, window, batch),
         }
     }
-}
 
-impl Cpu {
     /// All flights that have samples in the window, `S` channels a point.
     fn walk<const S: usize>(self, program: &Program, window: &Window<'_>, batch: &mut Batch<'_>) {
         let shared = Shared {

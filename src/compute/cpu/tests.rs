@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Cpu, kernel::Instructions};
 use crate::{
-    compute::{Backend as _, Batch, Window, state::FlightState},
+    compute::{Batch, Window, state::FlightState},
     exposure::program::{Integration, Lane, Program, Quantity, Threshold},
     field::slab::{Slab, padded},
     grid::{Axis, Grid, LevelAxis, LongitudeAxis},

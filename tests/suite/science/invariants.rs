@@ -4,7 +4,7 @@ use std::{collections::BTreeMap, sync::Arc};
 
 use proptest::prelude::*;
 use skydose::{
-    compute::{Backend as _, Batch, Window, cpu::Cpu, state::FlightState},
+    compute::{Batch, Window, cpu::Cpu, state::FlightState},
     exposure::{Exposure, program::Integration, request::Request},
     field::{
         Levels,
