@@ -5,10 +5,21 @@
 //! | RabbitMQ | `amqp/` |
 //! | in memory, with redelivery | `memory.rs` |
 //!
+//! | what is asked of it | trait |
+//! |---|---|
+//! | jobs, results, telemetry | [`JobQueue`] |
+//! | how full it is | [`Gauge`] |
+//! | what was given up | [`DeadLetters`] |
+//! | who leads | [`Election`] |
+//!
 //! A [`Delivery`] is an obligation: settled exactly once, or requeued when it
 //! is dropped. A publish returns when the message is routed, on a majority of
 //! the broker's disks, and confirmed; only then may the delivery that led to
 //! it be acknowledged.
+
+mod dead;
+mod election;
+mod figures;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -16,6 +27,10 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+
+pub use dead::{DeadLetter, DeadLetters, ERROR, REASON};
+pub use election::{Candidacy, Election};
+pub use figures::{Gauge, PriorityFigures, QueueFigures};
 
 /// One queue each: a quorum queue knows no priorities.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -75,7 +90,7 @@ pub struct Properties {
 pub enum Destination {
     /// The jobs of the message's own priority.
     Jobs,
-    /// The same, after at least this long.
+    /// The same, after about this long: see [`DELAYS`].
     Later(Duration),
     /// The dead letters.
     Dead,
@@ -83,9 +98,20 @@ pub enum Destination {
     Results,
     /// The queue that a submitter named in `reply_to`.
     Reply(String),
-    /// Whoever listens to the telemetry, by topic; nobody may.
+    /// Whoever listens to the telemetry, by topic (words joined by dots);
+    /// nobody may.
     Telemetry(String),
 }
+
+/// The tiers of [`Destination::Later`]: a message waits in the shortest that
+/// is long enough, or in the longest.
+pub const DELAYS: [Duration; 5] = [
+    Duration::from_secs(1),
+    Duration::from_secs(10),
+    Duration::from_secs(60),
+    Duration::from_secs(600),
+    Duration::from_secs(3600),
+];
 
 /// A queue of jobs.
 #[async_trait]
@@ -106,6 +132,23 @@ pub trait JobQueue: Send + Sync {
     /// not known to be safe. The message may have arrived all the same.
     async fn publish(&self, to: &Destination, message: &Message) -> Result<(), QueueError>;
 
+    /// The events of one submission. They are kept from the first call on,
+    /// whether anyone listens or not, for as long as the queue keeps what
+    /// nobody asks for: so a submitter calls this before it publishes, and
+    /// again after a restart. Events come at least once.
+    ///
+    /// # Errors
+    /// [`QueueError`] where it cannot be set up.
+    async fn results(&self, submission: &str) -> Result<Box<dyn Subscription>, QueueError>;
+
+    /// What is said on the topics that `topics` matches, from about `past`
+    /// ago: `*` stands for one word, `#` for any number of them. What is said
+    /// while the connection is away may be missed.
+    ///
+    /// # Errors
+    /// [`QueueError`] where it cannot be set up.
+    async fn listen(&self, topics: &str, past: Duration) -> Result<Box<dyn Listener>, QueueError>;
+
     /// Whether publishing and consuming are possible at this moment.
     fn health(&self) -> Health;
 
@@ -113,7 +156,7 @@ pub trait JobQueue: Send + Sync {
     async fn close(&self);
 }
 
-/// A stream of deliveries.
+/// A stream of deliveries; dropped, those not handed out go back.
 #[async_trait]
 pub trait Subscription: Send {
     /// The next delivery; `None` after [`stop`](Self::stop), when what had
@@ -122,6 +165,13 @@ pub trait Subscription: Send {
 
     /// Asks for no more deliveries. What is unsettled stays so.
     async fn stop(&mut self);
+}
+
+/// A stream of telemetry.
+#[async_trait]
+pub trait Listener: Send {
+    /// The next message and its topic; `None` once the queue is closed.
+    async fn next(&mut self) -> Option<(String, Message)>;
 }
 
 /// What settles a delivery, once.
@@ -252,6 +302,56 @@ impl Priority {
         match self {
             Self::High => "high",
             Self::Normal => "normal",
+        }
+    }
+}
+
+/// The tier that a delay of `wanted` waits in.
+#[must_use]
+pub fn delay(wanted: Duration) -> Duration {
+    DELAYS.into_iter().find(|tier| *tier >= wanted).unwrap_or(DELAYS[DELAYS.len() - 1])
+}
+
+/// Whether `topic` is one of those that `pattern` stands for.
+#[must_use]
+pub fn topic_matches(pattern: &str, topic: &str) -> bool {
+    fn words(pattern: &[&str], topic: &[&str]) -> bool {
+        match (pattern, topic) {
+            ([], []) => true,
+            (["#", rest @ ..], _) => (0..=topic.len()).any(|skipped| words(rest, &topic[skipped..])),
+            (["*", rest @ ..], [_, others @ ..]) => words(rest, others),
+            ([word, rest @ ..], [other, others @ ..]) => word == other && words(rest, others),
+            _ => false,
+        }
+    }
+    words(&pattern.split('.').collect::<Vec<_>>(), &topic.split('.').collect::<Vec<_>>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_delay_is_never_shorter_than_asked_up_to_the_longest() {
+        let seconds = |s| delay(Duration::from_secs(s)).as_secs();
+        assert_eq!([0, 1, 2, 60, 61, 3600, 9999].map(seconds), [1, 1, 10, 60, 600, 3600, 3600]);
+    }
+
+    #[test]
+    fn topics_match_as_the_broker_matches_them() {
+        for (pattern, topic, expected) in [
+            ("heartbeat.*", "heartbeat.w1", true),
+            ("heartbeat.*", "heartbeat", false),
+            ("heartbeat.*", "heartbeat.w1.x", false),
+            ("heartbeat.#", "heartbeat", true),
+            ("heartbeat.#", "heartbeat.w1.x", true),
+            ("#", "anything.at.all", true),
+            ("#.x", "a.b.x", true),
+            ("#.x", "a.b.y", false),
+            ("a.*.c", "a.b.c", true),
+            ("a", "b", false),
+        ] {
+            assert_eq!(topic_matches(pattern, topic), expected, "{pattern} {topic}");
         }
     }
 }
