@@ -34,6 +34,7 @@ pub mod field;
 pub mod grid;
 pub mod job;
 pub mod queue;
+pub mod scaling;
 pub mod time;
 pub mod trajectory;
 pub mod units;
