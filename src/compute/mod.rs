@@ -6,6 +6,7 @@
 
 pub mod answer;
 pub mod cpu;
+pub mod cuda;
 pub(crate) mod prefetch;
 pub mod rolling;
 pub mod run;
