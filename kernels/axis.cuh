@@ -1,0 +1,102 @@
+// From a coordinate to the nodes around it, as grid/axis.rs and
+// grid/longitude.rs do.
+#pragma once
+
+#include "abi.cuh"
+
+namespace skydose {
+
+// Node `index` at or below, and how much of the way to the next.
+struct Bracket {
+    u32 index;
+    float weight;
+    bool inside;
+};
+
+// The cell of `len` ascending nodes that holds x: the first or the last where
+// x lies beyond them.
+template <typename Nodes>
+__device__ inline u32 cell_of(const Nodes& node, u32 len, double x) {
+    u32 low = 0;
+    u32 high = len - 1;
+    while (high - low > 1) {
+        const u32 middle = (low + high) / 2;
+        if (x >= node(middle)) {
+            low = middle;
+        } else {
+            high = middle;
+        }
+    }
+    return low;
+}
+
+struct Nodes {
+    const double* values;
+    __device__ double operator()(u32 i) const { return values[i]; }
+};
+
+// The cell of an evenly spaced axis at a position counted in steps.
+__device__ inline Bracket even_cell(double position, double lowest, double highest) {
+    double cell = floor(position);
+    cell = cell > lowest ? cell : lowest;
+    cell = cell < highest ? cell : highest;
+    double weight = position - cell;
+    weight = weight > 0.0 ? weight : 0.0;
+    weight = weight < 1.0 ? weight : 1.0;
+    return {static_cast<u32>(cell - lowest), static_cast<float>(weight), true};
+}
+
+__device__ inline Bracket locate(const Axis& axis, const double* tables, double x) {
+    Bracket found = {0, 0.0f, x >= axis.low && x <= axis.high};
+    if (!found.inside || axis.len == 1) return found;
+    if (axis.even) {
+        const double lowest = axis.offset;
+        return even_cell((x - axis.first) * axis.inverse_step, lowest, lowest + (axis.len - 2));
+    }
+    const double* nodes = tables + axis.nodes;
+    found.index = cell_of(Nodes{nodes}, axis.len, x);
+    const double low = nodes[found.index];
+    found.weight = static_cast<float>((x - low) / (nodes[found.index + 1] - low));
+    return found;
+}
+
+// The node west of a longitude, any turn of the circle; the last one of a
+// global axis is west of the seam.
+__device__ inline Bracket locate_node(const Longitude& longitude, const double* tables, double degrees) {
+    const Axis& axis = longitude.axis;
+    double x = degrees - axis.low;
+    if (x <= -360.0) x += 360.0;
+    if (x < 0.0) x += 360.0;
+    if (x >= 360.0) x -= 360.0;
+    x += axis.low;
+    if (x > axis.high) {
+        if (longitude.global) {
+            const double weight = (x - axis.high) / (axis.low + 360.0 - axis.high);
+            return {axis.len - 1, static_cast<float>(weight < 1.0 ? weight : 1.0), true};
+        }
+        // A hair below the first node turned into a full circle above.
+        if (x - 360.0 >= axis.low - 1e-9) x = axis.low;
+    }
+    return locate(axis, tables, x);
+}
+
+// The column in memory west of a longitude in -180 to 180.
+__device__ inline Bracket locate_column(const Longitude& longitude, const double* tables, double degrees) {
+    const Axis& axis = longitude.axis;
+    Bracket found;
+    if (longitude.globe) {
+        double x = degrees - axis.first;
+        x = x < 0.0 ? x + 360.0 : x;
+        x = x >= 360.0 ? x - 360.0 : x;
+        found = even_cell(x * axis.inverse_step, 0.0, axis.len - 1);
+        found.inside = x >= 0.0;
+    } else {
+        found = locate_node(longitude, tables, degrees);
+    }
+    found.index = found.index >= longitude.start ? found.index - longitude.start
+                                                 : found.index + axis.len - longitude.start;
+    found.inside = found.inside && found.index + 1 < longitude.columns;
+    return found;
+}
+
+}  // namespace skydose

@@ -1,0 +1,77 @@
+// Great circles on a sphere, as trajectory/geodesy.rs.
+#pragma once
+
+#include "abi.cuh"
+
+namespace skydose {
+
+constexpr double RADIANS_PER_DEGREE = 3.14159265358979323846 / 180.0;
+constexpr double DEGREES_PER_RADIAN = 180.0 / 3.14159265358979323846;
+
+// Below this sine of the angle between antipodes, rounding decides which way
+// is the shorter.
+constexpr double ANTIPODAL_SINE = 1e-14;
+
+struct Vector {
+    double x, y, z;
+};
+
+__device__ inline Vector unit_vector(double longitude, double latitude) {
+    double sin_lon, cos_lon, sin_lat, cos_lat;
+    sincos(longitude * RADIANS_PER_DEGREE, &sin_lon, &cos_lon);
+    sincos(latitude * RADIANS_PER_DEGREE, &sin_lat, &cos_lat);
+    return {cos_lat * cos_lon, cos_lat * sin_lon, sin_lat};
+}
+
+__device__ inline Vector cross(const Vector& a, const Vector& b) {
+    return {a.y * b.z - a.z * b.y, a.z * b.x - a.x * b.z, a.x * b.y - a.y * b.x};
+}
+
+__device__ inline double dot(const Vector& a, const Vector& b) { return a.x * b.x + a.y * b.y + a.z * b.z; }
+
+// The same meridian in -180 <= longitude < 180.
+__device__ inline double wrap_longitude(double degrees) {
+    if (degrees >= 180.0) degrees -= 360.0;
+    if (degrees < -180.0) degrees += 360.0;
+    return degrees >= 180.0 ? -180.0 : degrees;
+}
+
+// The horizontal direction to the North Pole along the meridian; at the pole
+// itself, down that meridian.
+__device__ inline Vector towards_pole(const Vector& from, double longitude) {
+    double sin_lon, cos_lon;
+    sincos(longitude * RADIANS_PER_DEGREE, &sin_lon, &cos_lon);
+    const double cos_lat = hypot(from.x, from.y);
+    const double south = cos_lat < ANTIPODAL_SINE ? 1.0 : -from.z;
+    return {south * cos_lon, south * sin_lon, cos_lat};
+}
+
+// The shorter arc of the great circle between two points: the point at
+// `fraction` of it, 0 < fraction < 1, in degrees.
+__device__ inline void along_great_circle(double from_longitude, double from_latitude, double to_longitude,
+                                          double to_latitude, double fraction, double* longitude,
+                                          double* latitude) {
+    const Vector from = unit_vector(from_longitude, from_latitude);
+    const Vector to = unit_vector(to_longitude, to_latitude);
+    const Vector normal = cross(from, to);
+    const double sine = sqrt(dot(normal, normal));
+    const double cosine = dot(from, to);
+    Vector ahead = {0.0, 0.0, 0.0};
+    if (sine > ANTIPODAL_SINE || (cosine > 0.0 && sine > 0.0)) {
+        ahead = cross(normal, from);
+    } else if (!(cosine > 0.0)) {
+        ahead = towards_pole(from, from_longitude);
+    }
+    const double length = sqrt(dot(ahead, ahead));
+    const double scale = length > 0.0 ? 1.0 / length : 1.0;
+    double sin_angle, cos_angle;
+    sincos(fraction * atan2(sine, cosine), &sin_angle, &cos_angle);
+    sin_angle *= scale;
+    const double x = from.x * cos_angle + ahead.x * sin_angle;
+    const double y = from.y * cos_angle + ahead.y * sin_angle;
+    const double z = from.z * cos_angle + ahead.z * sin_angle;
+    *longitude = wrap_longitude(atan2(y, x) * DEGREES_PER_RADIAN);
+    *latitude = atan2(z, hypot(x, y)) * DEGREES_PER_RADIAN;
+}
+
+}  // namespace skydose
