@@ -20,6 +20,10 @@ const STEPS_PER_LAYER: f64 = 32.0;
 /// without end.
 const MOST_STEPS: usize = 4096;
 
+/// A segment that is a whole number of steps long but for rounding is cut into
+/// that many, so that every backend cuts it alike.
+const WHOLE_STEP: f64 = 1e-6;
+
 /// How many samples are taken at a time.
 pub(super) const BLOCK: usize = 64;
 
@@ -84,7 +88,7 @@ impl<'a> Steps<'a> {
             let spacing = self.grid.levels.spacing_at(p0).min(self.grid.levels.spacing_at(p1));
             (p1 - p0).abs() / spacing * self.per_level
         };
-        let steps = longitude.max(latitude).max(time).max(level).ceil();
+        let steps = (longitude.max(latitude).max(time).max(level) - WHOLE_STEP).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the bounds follow")]
         let steps = steps as usize;
         steps.clamp(1, MOST_STEPS)
