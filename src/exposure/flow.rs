@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
 use crate::{
     atmosphere::isa_pressure,
@@ -13,6 +13,8 @@ use crate::{
 /// Core mass flow of all engines together, by phase and pressure altitude.
 #[derive(Debug, Clone, PartialEq)]
 pub struct EngineFlow {
+    /// As given.
+    table: FlowTable,
     /// In the order of [`Phase::PARTS`].
     phases: [Curve; 4],
 }
@@ -32,27 +34,43 @@ pub struct FlowError {
     what: String,
 }
 
-#[derive(Deserialize)]
+/// An engine flow as people write it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct File {
-    engines: f64,
-    core_mass_flow: Phases,
+pub struct FlowTable {
+    /// How many engines, 1 to 16.
+    pub engines: f64,
+    /// Through the core of one engine.
+    pub core_mass_flow: FlowPhases,
 }
 
-#[derive(Deserialize)]
+/// The flow through one core in each phase.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Phases {
-    ground: Flow,
-    climb: Flow,
-    cruise: Flow,
-    descent: Flow,
+pub struct FlowPhases {
+    /// On the ground.
+    pub ground: Flow,
+    /// Climbing.
+    pub climb: Flow,
+    /// Level.
+    pub cruise: Flow,
+    /// Descending.
+    pub descent: Flow,
 }
 
-#[derive(Deserialize)]
-#[serde(untagged, expecting = "a number in kg/s, or { altitude_ft = [...], kg_s = [...] }")]
-enum Flow {
+/// A flow \[kg s⁻¹\].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(untagged, deny_unknown_fields, expecting = "a number in kg/s, or { altitude_ft = [...], kg_s = [...] }")]
+pub enum Flow {
+    /// The same at all altitudes.
     Constant(f64),
-    Curve { altitude_ft: Vec<f64>, kg_s: Vec<f64> },
+    /// Over pressure altitude, linear in pressure between the points.
+    Curve {
+        /// Feet.
+        altitude_ft: Vec<f64>,
+        /// As many flows.
+        kg_s: Vec<f64>,
+    },
 }
 
 impl EngineFlow {
@@ -69,12 +87,19 @@ impl EngineFlow {
     }
 
     fn parse(text: &str) -> Result<Self, String> {
-        let file: File = toml::from_str(text).map_err(|e| e.to_string())?;
-        if !(file.engines >= 1.0 && file.engines <= 16.0) {
-            return Err(format!("engines is {}, expected a number from 1 to 16", file.engines));
+        Self::of(toml::from_str(text).map_err(|e| e.to_string())?)
+    }
+
+    /// From a table.
+    ///
+    /// # Errors
+    /// Names the field, its value and what was expected.
+    pub fn of(table: FlowTable) -> Result<Self, String> {
+        if !(table.engines >= 1.0 && table.engines <= 16.0) {
+            return Err(format!("engines is {}, expected a number from 1 to 16", table.engines));
         }
-        let Phases { ground, climb, cruise, descent } = file.core_mass_flow;
-        let curve = |name, flow| Curve::new(name, flow, file.engines);
+        let FlowPhases { ground, climb, cruise, descent } = &table.core_mass_flow;
+        let curve = |name, flow: &Flow| Curve::new(name, flow.clone(), table.engines);
         Ok(Self {
             phases: [
                 curve("ground", ground)?,
@@ -82,7 +107,20 @@ impl EngineFlow {
                 curve("cruise", cruise)?,
                 curve("descent", descent)?,
             ],
+            table,
         })
+    }
+
+    /// As it was given.
+    #[must_use]
+    pub fn table(&self) -> &FlowTable {
+        &self.table
+    }
+
+    /// Of each phase in the order of [`Phase::PARTS`]: pressures \[Pa\],
+    /// ascending, and the flow of all engines \[kg s⁻¹\] there.
+    pub fn curves(&self) -> impl Iterator<Item = (&[f64], &[f64])> {
+        self.phases.iter().map(|curve| (curve.pressure_pa.as_slice(), curve.kg_s.as_slice()))
     }
 
     /// ṁ of all engines \[kg s⁻¹\]; `phase` is one of [`Phase::PARTS`], and a

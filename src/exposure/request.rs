@@ -20,7 +20,7 @@ use crate::{
 const MOST_CHANNELS: usize = 16;
 
 /// What a call asks of flights in a data set.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// Names of contaminants; all that the data set has when empty.
     pub contaminants: Vec<String>,

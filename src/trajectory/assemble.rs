@@ -84,7 +84,7 @@ impl Grouping {
         self.ranges[group as usize].len()
     }
 
-    fn points(&self, rows: &Rows, group: u32) -> Vec<Point> {
+    pub(super) fn points(&self, rows: &Rows, group: u32) -> Vec<Point> {
         let range = self.ranges[group as usize].clone();
         match &self.order {
             None => (0_u32..).skip(range.start).take(range.len()).map(|row| point(rows, row)).collect(),

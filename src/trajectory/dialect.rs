@@ -244,7 +244,7 @@ pub(super) fn is_identity(name: &str) -> bool {
     matches!(role(name), Some(Role::FlightId | Role::Aircraft | Role::Callsign))
 }
 
-fn role(name: &str) -> Option<Role> {
+pub(super) fn role(name: &str) -> Option<Role> {
     let plain = plain(name);
     COLUMNS.iter().find(|(_, spellings)| spellings.contains(&plain.as_str())).map(|&(role, _)| role)
 }
@@ -263,7 +263,7 @@ fn find(names: &[String], role: Role) -> Option<String> {
     spellings.iter().find_map(|s| names.iter().find(|n| plain(n) == *s)).cloned()
 }
 
-fn spellings(of: impl Fn(Role) -> bool) -> String {
+pub(super) fn spellings(of: impl Fn(Role) -> bool) -> String {
     let names: Vec<&str> =
         COLUMNS.iter().filter(|(r, _)| of(*r)).flat_map(|(_, names)| names.iter().copied()).collect();
     names.join(", ")

@@ -26,6 +26,7 @@ mod report;
 mod rows;
 mod source;
 pub mod synthetic;
+mod table;
 mod write;
 
 pub use dialect::AltitudeUnit;
@@ -35,6 +36,7 @@ pub use points::{PointTable, read_points};
 pub use read::{FleetReader, ReadOptions, read};
 pub use report::{FileReport, Loaded};
 pub use rows::Extent;
+pub use table::{ColumnKind, TableOptions, column_kind, column_names, read_tables};
 pub use write::{write_csv, write_parquet};
 
 use std::ops::Range;

@@ -149,6 +149,24 @@ pub fn create(path: &Path, format: OutputFormat, metadata: Metadata) -> Result<B
     Ok(Box::new(Exposures { path: path.to_owned(), table }))
 }
 
+/// Names of the columns of an exposure, in the order of a file.
+#[must_use]
+pub fn column_names() -> Vec<String> {
+    columns::schema().fields().iter().map(|f| f.name().clone()).collect()
+}
+
+/// Exposures as a Parquet file in memory.
+///
+/// # Errors
+/// [`OutcomeError::Parquet`] where the encoder refuses.
+pub fn parquet_bytes(rows: &[Exposure], metadata: Metadata) -> Result<Vec<u8>, OutcomeError> {
+    let path = || PathBuf::from("rows");
+    let batches = rows.chunks(ROWS_AT_A_TIME).map(columns::batch).collect::<Result<Vec<_>, _>>();
+    let batches = batches.map_err(|source| OutcomeError::Table { path: path(), source })?;
+    parquet::bytes(&batches, &columns::schema(), metadata)
+        .map_err(|source| OutcomeError::Parquet { path: path(), source })
+}
+
 fn create_table(
     path: &Path,
     format: OutputFormat,

@@ -2,6 +2,7 @@
 
 use std::{
     collections::HashMap,
+    io::Write,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -28,16 +29,7 @@ pub(super) struct Parquet {
 
 impl Parquet {
     pub(super) fn create(path: &Path, schema: &Schema, metadata: Metadata) -> Result<Self, OutcomeError> {
-        let mut pairs: HashMap<_, _> = metadata.pairs.into_iter().collect();
-        let units = columns::units(schema);
-        if !units.is_empty() {
-            pairs.insert(columns::UNITS.to_owned(), serde_json::Value::from(units).to_string());
-        }
-        let properties = properties(schema, &pairs);
-        // Readers that find an Arrow schema in the footer look there alone.
-        let schema = Arc::new(schema.clone().with_metadata(pairs));
-        let writer = ArrowWriter::try_new(AtomicFile::create(path)?, schema, Some(properties))
-            .map_err(|source| OutcomeError::Parquet { path: path.to_owned(), source })?;
+        let writer = writer(AtomicFile::create(path)?, schema, metadata).map_err(Self::fault(path))?;
         Ok(Self { path: path.to_owned(), writer })
     }
 
@@ -54,6 +46,27 @@ impl TableWriter for Parquet {
     fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
         self.writer.into_inner().map_err(Self::fault(&self.path))?.finish()
     }
+}
+
+/// A file of batches in memory.
+pub(super) fn bytes(batches: &[RecordBatch], schema: &Schema, metadata: Metadata) -> Result<Vec<u8>, ParquetError> {
+    let mut writer = writer(Vec::new(), schema, metadata)?;
+    for batch in batches {
+        writer.write(batch)?;
+    }
+    writer.into_inner()
+}
+
+fn writer<W: Write + Send>(into: W, schema: &Schema, metadata: Metadata) -> Result<ArrowWriter<W>, ParquetError> {
+    let mut pairs: HashMap<_, _> = metadata.pairs.into_iter().collect();
+    let units = columns::units(schema);
+    if !units.is_empty() {
+        pairs.insert(columns::UNITS.to_owned(), serde_json::Value::from(units).to_string());
+    }
+    let properties = properties(schema, &pairs);
+    // Readers that find an Arrow schema in the footer look there alone.
+    let schema = Arc::new(schema.clone().with_metadata(pairs));
+    ArrowWriter::try_new(into, schema, Some(properties))
 }
 
 fn properties(schema: &Schema, pairs: &HashMap<String, String>) -> WriterProperties {
