@@ -37,6 +37,7 @@ pub mod plan;
 pub mod queue;
 pub mod scaling;
 pub mod store;
+pub mod telemetry;
 pub mod time;
 pub mod trajectory;
 pub mod units;
