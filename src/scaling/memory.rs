@@ -53,6 +53,8 @@ pub struct PoolMemory {
     pub passed_over_until: Option<Timestamp>,
     /// Failures one after another, without a boot that went well.
     pub failures: u32,
+    /// Whether a node has been asked for again since the last failure.
+    pub tried_again: bool,
 }
 
 /// A window in which arrived and completed jobs are counted.
@@ -65,4 +67,6 @@ pub struct Window {
     pub arrived: f64,
     /// Jobs completed in it.
     pub completed: f64,
+    /// Nodes that the window before it came to; absent in the first.
+    pub nodes: Option<u32>,
 }

@@ -13,15 +13,33 @@
 //! | how it is set up | `settings.rs` |
 //! | what is to be done | `decision.rs` |
 //! | what is remembered | `memory.rs` |
+//! | what the figures ask for | `policies/`, one file a policy |
+//! | what holds it back | `guard.rs`, `schedule.rs` |
+//! | which pools, which nodes | `mix.rs`, `victims.rs` |
+//!
+//! How it fits together, and why, is in `design.md` beside this file.
 
+mod decide;
 mod decision;
+mod guard;
 mod memory;
+mod mix;
+mod policies;
 mod sample;
+mod schedule;
 pub mod settings;
 #[cfg(test)]
 mod tests;
+mod victims;
+mod view;
 
+pub use decide::decide;
 pub use decision::{Decision, Guard, HeldBack, Outcome, PoolDecision};
 pub use memory::{Asked, Memory, PoolMemory, Window};
 pub use sample::{Node, NodeState, Part, Pool, Queue, Sample, Worker, WorkerState};
 pub use settings::Settings;
+
+/// The policies there are: name, and one line for people. The default first.
+pub fn policies() -> impl Iterator<Item = (&'static str, &'static str)> {
+    policies::POLICIES.iter().map(|policy| (policy.name(), policy.about()))
+}

@@ -1,10 +1,12 @@
+//! Cases and properties of decisions.
+
+mod build;
+mod cases;
+
 use std::time::Duration;
 
 use super::*;
-
-fn at(seconds: i64) -> jiff::Timestamp {
-    jiff::Timestamp::from_second(1_700_000_000 + seconds).unwrap()
-}
+use build::at;
 
 #[test]
 fn documents_come_back_as_they_were_written() {
