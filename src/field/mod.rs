@@ -14,11 +14,13 @@
 //! | zip of the above | `archive.rs` |
 //! | none: functions | `analytic.rs`, `synthetic/` |
 //!
-//! What the array formats share, the CF conventions, is in `cf/`; what a file
+//! What jobs may name of all this is in `catalogue/`. What the array formats
+//! share, the CF conventions, is in `cf/`; what a file
 //! of no format looks like, in `lookalike.rs`.
 
 pub mod analytic;
 pub mod archive;
+pub mod catalogue;
 pub mod cf;
 pub mod dataset;
 pub mod grib;

@@ -27,8 +27,11 @@ pub struct Uri {
     pub scheme: Scheme,
     /// The container or bucket; empty for files.
     pub bucket: String,
-    /// The rest, without `/` at either end but for absolute paths of files.
+    /// The rest; `/` stands at its front for absolute paths of files alone,
+    /// and never at its end.
     pub path: String,
+    /// Whether it was written with a `/` at its end.
+    pub folder: bool,
 }
 
 impl Uri {
@@ -50,7 +53,7 @@ impl FromStr for Uri {
         };
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "file" => return file(rest.strip_prefix("//").unwrap_or(rest)).ok_or_else(|| fault("names no folder")),
-            "memory" => return Ok(Self { scheme: Scheme::Memory, bucket: String::new(), path: String::new() }),
+            "memory" => return Ok(Self { scheme: Scheme::Memory, bucket: String::new(), path: String::new(), folder: true }),
             "az" => Scheme::Azure,
             "s3" => Scheme::S3,
             _ => return Err(fault("has an unknown scheme")),
@@ -63,12 +66,16 @@ impl FromStr for Uri {
         if path.split('/').any(|part| part == "..") {
             return Err(fault("has \"..\" in it"));
         }
-        Ok(Self { scheme, bucket: bucket.to_owned(), path: path.trim_matches('/').to_owned() })
+        let folder = path.is_empty() || path.ends_with('/');
+        Ok(Self { scheme, bucket: bucket.to_owned(), path: path.trim_matches('/').to_owned(), folder })
     }
 }
 
 fn file(path: &str) -> Option<Uri> {
-    (!path.is_empty()).then(|| Uri { scheme: Scheme::File, bucket: String::new(), path: path.to_owned() })
+    let trimmed = path.trim_end_matches('/');
+    let trimmed = if trimmed.is_empty() && !path.is_empty() { "/" } else { trimmed };
+    let folder = path.ends_with('/');
+    (!path.is_empty()).then(|| Uri { scheme: Scheme::File, bucket: String::new(), path: trimmed.to_owned(), folder })
 }
 
 impl fmt::Display for Uri {

@@ -118,7 +118,7 @@ impl DatasetFile {
         Ok(file)
     }
 
-    fn check(&self) -> Result<(), String> {
+    pub(in crate::field) fn check(&self) -> Result<(), String> {
         if !self.time_offset_s.is_finite() {
             return Err(format!("time_offset_s is {}, expected seconds", self.time_offset_s));
         }

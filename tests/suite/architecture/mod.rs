@@ -91,7 +91,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("serde_json", &[]),
     ("tempfile", &["trajectory", "field", "job", "cli"]),
     ("thiserror", &[]),
-    ("tokio", &["queue", "leader", "nodes", "store", "telemetry", "control", "worker", "main", "app", "cli"]),
+    // Beside the channels: files of stores are fetched while others compute.
+    ("tokio", &["field/catalogue", "queue", "leader", "nodes", "store", "telemetry", "control", "worker", "main", "app", "cli"]),
     ("tokio_util", &["queue", "leader", "nodes", "store", "telemetry", "control", "worker", "main", "app", "cli"]),
     ("toml", &["field", "exposure/flow", "config", "simulate", "cli"]),
     ("tracing", &[]),
