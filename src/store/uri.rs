@@ -53,7 +53,9 @@ impl FromStr for Uri {
         };
         let scheme = match scheme.to_ascii_lowercase().as_str() {
             "file" => return file(rest.strip_prefix("//").unwrap_or(rest)).ok_or_else(|| fault("names no folder")),
-            "memory" => return Ok(Self { scheme: Scheme::Memory, bucket: String::new(), path: String::new(), folder: true }),
+            "memory" => {
+                return Ok(Self { scheme: Scheme::Memory, bucket: String::new(), path: String::new(), folder: true });
+            }
             "az" => Scheme::Azure,
             "s3" => Scheme::S3,
             _ => return Err(fault("has an unknown scheme")),

@@ -20,7 +20,7 @@ mod tests;
 
 use std::{
     collections::BTreeMap,
-    path::{Path, PathBuf},
+    path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
 
@@ -176,8 +176,10 @@ impl Catalogue {
     /// A catalogue of data sets that are open.
     #[must_use]
     pub fn of_open(entries: Vec<Entry>) -> Self {
-        let place = |entry: Entry| (entry.name.clone(), Arc::new(Place(tokio::sync::Mutex::new(Some(Arc::new(entry))))));
-        let known = Mutex::new(Known { file: CatalogueFile::default(), places: entries.into_iter().map(place).collect() });
+        let place =
+            |entry: Entry| (entry.name.clone(), Arc::new(Place(tokio::sync::Mutex::new(Some(Arc::new(entry))))));
+        let known =
+            Mutex::new(Known { file: CatalogueFile::default(), places: entries.into_iter().map(place).collect() });
         Self { path: None, known, fetched: Fetched::new(PathBuf::new(), 0) }
     }
 
@@ -239,7 +241,8 @@ impl Catalogue {
         let options = described.options.clone();
         let opening = tokio::task::spawn_blocking(move || Dataset::open(&paths, options));
         let dataset = opening.await.map_err(|e| field(FieldError::Dataset(format!("opening it: {e}"))))?;
-        let entry = Entry { name: name.to_owned(), version: described.version.clone(), dataset: dataset.map_err(field)? };
+        let entry =
+            Entry { name: name.to_owned(), version: described.version.clone(), dataset: dataset.map_err(field)? };
         entry.check_times(&described)?;
         Ok(entry)
     }

@@ -1,6 +1,6 @@
 //! Names, files, and a disk that is not filled.
 
-use std::fs;
+use std::{fs, path::Path};
 
 use bytes::Bytes;
 
@@ -42,7 +42,10 @@ fn faults_name_the_field() {
             "[datasets.a]\nversion = \"1\"\nfiles = [\"x\"]\noptions = { variables = { o = { unit = \"furlong\" } } }",
             "datasets.a.options.variables.o.unit is \"furlong\"",
         ),
-        ("[datasets.a]\nversion = \"1\"\nfiles = [\"x\"]\nblake3 = { \"y\" = \"00\" }", "datasets.a.blake3 is of file:y"),
+        (
+            "[datasets.a]\nversion = \"1\"\nfiles = [\"x\"]\nblake3 = { \"y\" = \"00\" }",
+            "datasets.a.blake3 is of file:y",
+        ),
         ("[stores.\"s3://b/x\"]\n", "\"s3://b/x\" is no store"),
     ] {
         let error = catalogue(folder.path(), text).unwrap_err();
@@ -79,7 +82,8 @@ async fn an_unknown_name_is_looked_for_in_the_file_again() {
     assert_eq!(error.to_string(), "no data set \"real\" in the catalogue, which has none");
     assert!(!error.is_retryable());
     write_field(&folder.path().join("field.nc"));
-    fs::write(folder.path().join("catalogue.toml"), "[datasets.real]\nversion = \"1\"\nfiles = [\"field.nc\"]").unwrap();
+    fs::write(folder.path().join("catalogue.toml"), "[datasets.real]\nversion = \"1\"\nfiles = [\"field.nc\"]")
+        .unwrap();
     assert!(catalogue.open("real").await.is_ok());
     assert_eq!(catalogue.names(), ["real"]);
 }
@@ -89,7 +93,9 @@ async fn what_cannot_be_opened_is_tried_again() {
     let folder = tempfile::tempdir().unwrap();
     let catalogue = catalogue(folder.path(), "[datasets.late]\nversion = \"1\"\nfiles = [\"late.nc\"]").unwrap();
     let error = catalogue.open("late").await.unwrap_err();
-    assert!(error.is_retryable() && error.to_string().contains("data set late: ") && error.to_string().contains("late.nc"));
+    assert!(
+        error.is_retryable() && error.to_string().contains("data set late: ") && error.to_string().contains("late.nc")
+    );
     write_field(&folder.path().join("late.nc"));
     assert!(catalogue.open("late").await.is_ok());
 }
@@ -98,7 +104,9 @@ async fn what_cannot_be_opened_is_tried_again() {
 async fn times_are_those_that_the_catalogue_says() {
     let folder = tempfile::tempdir().unwrap();
     write_field(&folder.path().join("field.nc"));
-    let with = |range: &str| catalogue(folder.path(), &format!("[datasets.a]\nversion = \"1\"\nfiles = [\"field.nc\"]\n{range}")).unwrap();
+    let with = |range: &str| {
+        catalogue(folder.path(), &format!("[datasets.a]\nversion = \"1\"\nfiles = [\"field.nc\"]\n{range}")).unwrap()
+    };
     let (first, last) = with("").open("a").await.unwrap().times_s().unwrap();
     let fits = format!("from = \"{}\"\nto = \"{}\"", UnixTime(first), UnixTime(last));
     assert!(with(&fits).open("a").await.is_ok());
@@ -108,7 +116,8 @@ async fn times_are_those_that_the_catalogue_says() {
 
 #[tokio::test]
 async fn data_sets_that_are_open_have_their_names() {
-    let dataset = Dataset::of(vec![Box::new(Synthetic::new(0.0))], super::super::dataset::DatasetFile::default()).unwrap();
+    let dataset =
+        Dataset::of(vec![Box::new(Synthetic::new(0.0))], super::super::dataset::DatasetFile::default()).unwrap();
     let catalogue = Catalogue::of_open(vec![Entry { name: "demo".into(), version: "1".into(), dataset }]);
     assert_eq!(catalogue.open("demo").await.unwrap().version, "1");
     assert!(catalogue.open("other").await.unwrap_err().to_string().contains("which has demo"));

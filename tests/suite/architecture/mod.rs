@@ -92,7 +92,22 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("tempfile", &["trajectory", "field", "job", "cli"]),
     ("thiserror", &[]),
     // Beside the channels: files of stores are fetched while others compute.
-    ("tokio", &["field/catalogue", "queue", "leader", "nodes", "store", "telemetry", "control", "worker", "main", "app", "cli"]),
+    (
+        "tokio",
+        &[
+            "field/catalogue",
+            "queue",
+            "leader",
+            "nodes",
+            "store",
+            "telemetry",
+            "control",
+            "worker",
+            "main",
+            "app",
+            "cli",
+        ],
+    ),
     ("tokio_util", &["queue", "leader", "nodes", "store", "telemetry", "control", "worker", "main", "app", "cli"]),
     ("toml", &["field", "exposure/flow", "config", "simulate", "cli"]),
     ("tracing", &[]),
