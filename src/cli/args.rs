@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Context as _, bail};
+use anyhow::{Context as _, anyhow, bail};
 use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    compute::cuda::{self, Choice, Precision, Settings, Wish},
     field::dataset::{Dataset, DatasetFile},
     grid::VerticalRule,
     job::outcome::OutputFormat,
@@ -70,6 +71,50 @@ pub(super) enum VerticalArg {
     LogP,
     /// Constant within a layer.
     LayerMean,
+}
+
+/// Who computes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum BackendArg {
+    /// The GPU where it is sound, else the CPU.
+    #[default]
+    Auto,
+    /// The processors.
+    Cpu,
+    /// A GPU.
+    Cuda,
+}
+
+/// How field values lie in a GPU's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub(super) enum PrecisionArg {
+    /// 4 bytes, as on the CPU.
+    #[default]
+    F32,
+    /// 2 bytes: faster, figures within 1e-3.
+    F16,
+}
+
+/// How GPUs are used.
+pub(super) fn settings(precision: PrecisionArg) -> Settings {
+    let precision = match precision {
+        PrecisionArg::F32 => Precision::Float32,
+        PrecisionArg::F16 => Precision::Float16,
+    };
+    Settings { precision, ..Settings::default() }
+}
+
+/// Who computes, as the call asks for it.
+pub(super) fn backend(wish: BackendArg, precision: PrecisionArg) -> anyhow::Result<Choice> {
+    if wish == BackendArg::Cpu && precision == PrecisionArg::F16 {
+        bail!("--precision f16 is for GPUs, and --backend is cpu, which computes in f32");
+    }
+    let wish = match wish {
+        BackendArg::Auto => Wish::Auto,
+        BackendArg::Cpu => Wish::Cpu,
+        BackendArg::Cuda => Wish::Cuda,
+    };
+    cuda::choose(wish, settings(precision)).map_err(|why| anyhow!("--backend cuda: {why}; use --backend cpu"))
 }
 
 /// How a file is written.

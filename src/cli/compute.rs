@@ -9,9 +9,9 @@ use rayon::prelude::*;
 use super::{Ending, args};
 use crate::{
     compute::{
-        Backend,
+        Backend, Description,
         answer::Answers,
-        cpu::Cpu,
+        cuda::Choice,
         run::{Flights, Run, Spent},
     },
     exposure::{
@@ -57,26 +57,17 @@ pub struct Compute {
     /// Air through the engines' cores, for the ingested dose.
     #[arg(long, value_name = "FILE.toml")]
     engine_flow: Option<PathBuf>,
-    /// Who computes.
+    /// Who computes: the GPU where it is sound, else the CPU.
     #[arg(long, value_enum, default_value_t)]
-    backend: BackendArg,
+    backend: args::BackendArg,
+    /// How field values lie in a GPU's memory.
+    #[arg(long, value_enum, default_value_t)]
+    precision: args::PrecisionArg,
     /// How results are written [default: by the ending of --out].
     #[arg(long, value_enum)]
     format: Option<args::FormatArg>,
     #[command(flatten)]
     machine: args::Machine,
-}
-
-/// Who computes.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
-enum BackendArg {
-    /// The best that is there.
-    #[default]
-    Auto,
-    /// The processors.
-    Cpu,
-    /// A GPU.
-    Cuda,
 }
 
 /// Where samples lie.
@@ -132,15 +123,17 @@ impl Compute {
         if !self.flights.time_shift.is_finite() {
             bail!("--time-shift is {}, expected seconds", self.flights.time_shift);
         }
-        let backend = self.backend()?;
         let dataset = self.fields.open()?;
         let request = self.request()?;
         let passes = request.passes(&dataset)?;
         let vertical = VerticalRule::from(self.vertical);
-        let metadata = self.metadata(&dataset, &request, &passes, vertical);
+        let Choice { backend, why_cpu } = args::backend(self.backend, self.precision)?;
+        let mut metadata = self.metadata(&dataset, &request, &passes, vertical);
+        metadata.pairs.extend(computed_by(&backend.description(), &passes));
         let mut writer = outcome::create(&self.out, format, metadata)?;
-        let job = Job { dataset: &dataset, passes: &passes, backend: &backend, vertical, memory };
+        let job = Job { dataset: &dataset, passes: &passes, backend: &*backend, vertical, memory };
         let mut account = Account::default();
+        account.spent.remarks.extend(why_cpu.map(|why| format!("no GPU computes: {why}")));
         let options =
             ReadOptions { altitude_unit: self.flights.altitude_unit.map(AltitudeUnit::from), ..ReadOptions::default() };
         let reading = now();
@@ -181,13 +174,6 @@ impl Compute {
             return Ok(Ending::Rejects);
         }
         Ok(Ending::Whole)
-    }
-
-    fn backend(&self) -> anyhow::Result<Cpu> {
-        if self.backend == BackendArg::Cuda {
-            bail!("--backend cuda: this build has no CUDA backend; use --backend cpu");
-        }
-        Ok(Cpu::new())
     }
 
     fn request(&self) -> anyhow::Result<Request> {
@@ -232,6 +218,19 @@ impl Compute {
 pub(super) fn density(passes: &[Pass]) -> String {
     let used: Vec<&str> = passes.iter().map(|p| p.density).filter(|d| *d != "not needed").collect();
     used.first().copied().unwrap_or("not needed").to_owned()
+}
+
+/// Who computed, and in what precision: a float16 field gives figures within
+/// 1e-3 of those of a float32 one, and logarithms stay in float32.
+pub(super) fn computed_by(by: &Description, passes: &[Pass]) -> [(String, String); 3] {
+    let has_log = passes.iter().any(|pass| pass.program.lanes.iter().any(|lane| lane.log));
+    let precision = match (by.precision, has_log) {
+        ("float16", true) => "float16, figures within 1e-3; float32 where fields hold logarithms".to_owned(),
+        ("float16", false) => "float16, figures within 1e-3".to_owned(),
+        (other, _) => other.to_owned(),
+    };
+    [("backend", by.backend.to_owned()), ("device", by.device.clone()), ("precision", precision)]
+        .map(|(name, value)| (name.to_owned(), value))
 }
 
 impl Job<'_> {

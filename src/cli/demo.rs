@@ -109,7 +109,8 @@ fn compute(files: &Files, fleet: Fleet, memory: usize, verbose: u8) -> anyhow::R
         ("field", "field.zarr"),
         ("flights", "flights.parquet"),
     ];
-    let metadata = Metadata { pairs: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into() };
+    let mut metadata = Metadata { pairs: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into() };
+    metadata.pairs.extend(super::compute::computed_by(&backend.description(), &passes));
     let inner = outcome::create(&files.results, OutputFormat::Parquet, metadata)?;
     let mut writer = Watched { inner, rows: Vec::new() };
     let mut account = Account::default();

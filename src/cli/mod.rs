@@ -3,6 +3,7 @@
 mod args;
 mod compute;
 mod demo;
+mod devices;
 mod inspect;
 mod prepare;
 mod sample;
@@ -37,6 +38,8 @@ pub enum Command {
     Demo(demo::Demo),
     /// Write every waypoint with the field's values at it.
     Sample(sample::Sample),
+    /// Say which GPUs there are and whether they compute rightly.
+    Devices(devices::Devices),
     /// Say what is in field and flights files, and what is wrong with them.
     Inspect(inspect::Inspect),
     /// Write fields in the form that loads fastest.
@@ -72,6 +75,7 @@ impl Cli {
             Command::Compute(compute) => compute.run(self.verbose),
             Command::Demo(demo) => demo.run(self.verbose),
             Command::Sample(sample) => sample.run(self.verbose),
+            Command::Devices(devices) => devices.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::Prepare(prepare) => prepare.run(self.verbose),
         }

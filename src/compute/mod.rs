@@ -12,7 +12,7 @@ pub mod rolling;
 pub mod run;
 pub mod state;
 
-use std::sync::Arc;
+use std::{fmt, sync::Arc};
 
 use crate::{
     exposure::program::Program,
@@ -49,8 +49,13 @@ pub struct Batch<'a> {
 
 /// Something that runs a program.
 pub trait Backend: Send + Sync {
-    /// What it calls itself, with the device.
-    fn name(&self) -> String;
+    /// What it is, for results' metadata.
+    fn description(&self) -> Description;
+
+    /// What it calls itself, for people.
+    fn name(&self) -> String {
+        self.description().to_string()
+    }
 
     /// Takes up flights; nothing is computed before the first window.
     ///
@@ -79,7 +84,26 @@ pub trait Session: Send {
     fn finish(self: Box<Self>) -> Result<Vec<FlightState>, BackendFault>;
 }
 
-/// Why a backend gave flights back; they are then computed on the CPU.
+/// What computes: nothing here changes a figure's promise, and none of it
+/// depends on the number of threads.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// `cpu` or `cuda`.
+    pub backend: &'static str,
+    /// As its maker calls it.
+    pub device: String,
+    /// Of the field's values: `float32` or `float16`.
+    pub precision: &'static str,
+}
+
+impl fmt::Display for Description {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({}, {})", self.backend, self.device, self.precision)
+    }
+}
+
+/// Why a backend gave flights back; they are then computed in halves where
+/// there was too little memory, else on the CPU.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{device}: {what}")]
 pub struct BackendFault {
@@ -87,6 +111,8 @@ pub struct BackendFault {
     pub device: String,
     /// What happened.
     pub what: String,
+    /// Whether fewer flights might be computed.
+    pub is_out_of_memory: bool,
 }
 
 /// Whether a backend may be given work.

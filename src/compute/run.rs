@@ -24,6 +24,9 @@ use crate::{
 /// Slabs in memory at a time: two of the window, and the one that is read.
 const SLABS: usize = 3;
 
+/// How often flights are halved that a backend has no memory for.
+const HALVINGS: u32 = 3;
+
 /// How flights are computed.
 pub struct Run<'a> {
     /// The fields.
@@ -133,18 +136,50 @@ impl Run<'_> {
         tell: &dyn Fn(f64),
     ) -> Result<Vec<FlightState>, FieldError> {
         self.check_memory(field)?;
-        match self.walk(self.backend, pass, field, member, flights, spent, tell) {
-            Ok(states) => Ok(states),
-            Err(Stop::Field(fault)) => Err(fault),
-            Err(Stop::Backend(fault)) => {
-                spent.remark(format!("{fault}; computed on the CPU"));
-                let states = self.walk(&Cpu::new(), pass, field, member, flights, spent, tell);
-                states.map_err(|stop| match stop {
-                    Stop::Field(fault) => fault,
-                    Stop::Backend(fault) => FieldError::Dataset(fault.to_string()),
-                })
+        let mut all = Vec::with_capacity(flights.fleet.len());
+        self.in_parts(pass, field, member, flights, HALVINGS, spent, tell, &mut all)?;
+        Ok(all)
+    }
+
+    /// Flights on the backend; where its memory is too small for them, one
+    /// half after the other; what it gives back, on the CPU.
+    #[expect(clippy::too_many_arguments, reason = "a pass, how often it may be halved, and where it is told")]
+    fn in_parts(
+        &self,
+        pass: &Pass,
+        field: &Field<'_>,
+        member: usize,
+        flights: Flights<'_>,
+        halvings: u32,
+        spent: &mut Spent,
+        tell: &dyn Fn(f64),
+        all: &mut Vec<FlightState>,
+    ) -> Result<(), FieldError> {
+        let fault = match self.walk(self.backend, pass, field, member, flights, spent, tell) {
+            Ok(mut states) => {
+                all.append(&mut states);
+                return Ok(());
             }
+            Err(Stop::Field(fault)) => return Err(fault),
+            Err(Stop::Backend(fault)) => fault,
+        };
+        let count = flights.fleet.len();
+        if fault.is_out_of_memory && halvings > 0 && count > 1 {
+            tracing::warn!(%fault, flights = count, "flights are computed in halves");
+            for half in [0..count / 2, count / 2..count] {
+                let fleet = flights.fleet.select(&half.clone().collect::<Vec<_>>());
+                let flights = Flights { fleet: &fleet, phases: &flights.phases[half] };
+                self.in_parts(pass, field, member, flights, halvings - 1, spent, tell, all)?;
+            }
+            return Ok(());
         }
+        spent.remark(format!("{fault}; computed on the CPU"));
+        match self.walk(&Cpu::new(), pass, field, member, flights, spent, tell) {
+            Ok(mut states) => all.append(&mut states),
+            Err(Stop::Field(fault)) => return Err(fault),
+            Err(Stop::Backend(fault)) => return Err(FieldError::Dataset(fault.to_string())),
+        }
+        Ok(())
     }
 
     #[expect(clippy::too_many_arguments, reason = "a pass, who walks it, and where it is told")]

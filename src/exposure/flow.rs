@@ -132,6 +132,16 @@ impl EngineFlow {
     }
 }
 
+impl EngineFlow {
+    /// Pressures \[Pa\], ascending, and ṁ of all engines at them \[kg s⁻¹\];
+    /// linear between, constant beyond.
+    pub fn curve(&self, phase: Phase) -> impl Iterator<Item = (f64, f64)> {
+        let index = Phase::PARTS.iter().position(|&p| p == phase).unwrap_or(2);
+        let curve = &self.phases[index];
+        curve.pressure_pa.iter().copied().zip(curve.kg_s.iter().copied())
+    }
+}
+
 impl Curve {
     fn new(name: &str, flow: Flow, engines: f64) -> Result<Self, String> {
         let (altitude_ft, kg_s) = match flow {

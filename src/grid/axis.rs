@@ -87,6 +87,19 @@ impl Axis {
         &self.values
     }
 
+    /// `(first, 1 / step)` where the axis is evenly spaced; `first` is that of
+    /// the axis this one was cut from.
+    #[must_use]
+    pub fn even(&self) -> Option<(f64, f64)> {
+        self.even
+    }
+
+    /// Nodes before the first that were cut off.
+    #[must_use]
+    pub fn offset(&self) -> usize {
+        self.offset
+    }
+
     /// Number of nodes.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -90,6 +90,20 @@ impl LongitudeAxis {
         self.global
     }
 
+    /// Whether the nodes are evenly spaced all the way round.
+    #[must_use]
+    #[inline(always)]
+    pub fn is_even_globe(&self) -> bool {
+        let closes = |(_, inverse_step): (f64, f64)| (360.0 * inverse_step - self.len() as f64).abs() < EVEN;
+        self.global && self.axis.even.is_some_and(closes)
+    }
+
+    /// All nodes, from west to east.
+    #[must_use]
+    pub fn axis(&self) -> &Axis {
+        &self.axis
+    }
+
     /// As [`Axis::finest_step`].
     #[must_use]
     pub fn finest_step(&self) -> f64 {
@@ -144,11 +158,7 @@ impl LongitudeAxis {
     #[inline(always)]
     pub fn columns_block(&self, longitude_deg: &[f64], out: &mut Located<'_>, hint: &mut usize) {
         let nodes = self.len();
-        let even = self
-            .axis
-            .even
-            .filter(|(_, inverse_step)| self.global && (360.0 * inverse_step - nodes as f64).abs() < EVEN);
-        let Some((first, inverse_step)) = even else {
+        let Some((first, inverse_step)) = self.axis.even.filter(|_| self.is_even_globe()) else {
             for (i, &x) in longitude_deg.iter().enumerate() {
                 out.set(i, self.column_from(x, hint));
             }

@@ -148,6 +148,23 @@ impl Fleet {
         Ok(())
     }
 
+    /// The flights of these numbers, in this order; numbers past the end are
+    /// left out.
+    #[must_use]
+    pub fn select(&self, numbers: &[usize]) -> Self {
+        let mut fleet = Self::new();
+        for flight in numbers.iter().filter_map(|&number| self.get(number)) {
+            fleet.ids.push(flight.id.to_owned());
+            fleet.time_s.extend_from_slice(flight.time_s);
+            fleet.longitude_deg.extend_from_slice(flight.longitude_deg);
+            fleet.latitude_deg.extend_from_slice(flight.latitude_deg);
+            fleet.pressure_pa.extend_from_slice(flight.pressure_pa);
+            fleet.on_ground.extend_from_slice(flight.on_ground);
+            fleet.offsets.push(fleet.time_s.len());
+        }
+        fleet
+    }
+
     /// Number of flights.
     #[must_use]
     pub fn len(&self) -> usize {

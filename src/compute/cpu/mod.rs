@@ -29,7 +29,7 @@ use self::{
     kernel::{Instructions, Scratch, Shared},
     path::{Labelled, Steps},
 };
-use super::{Backend, BackendFault, Batch, Health, Session, Window, run::Flights};
+use super::{Backend, BackendFault, Batch, Description, Health, Session, Window, run::Flights};
 use crate::{exposure::program::Program, field::slab::padded};
 
 /// All flights on the current rayon pool.
@@ -53,6 +53,10 @@ impl Cpu {
 }
 
 impl Backend for Cpu {
+    fn description(&self) -> Description {
+        Description { backend: "cpu", device: std::env::consts::ARCH.to_owned(), precision: "float32" }
+    }
+
     fn name(&self) -> String {
         format!("cpu ({}, {} threads)", self.instructions.name(), rayon::current_num_threads())
     }

@@ -40,7 +40,7 @@ pub(super) struct Points {
 }
 
 /// How finely a grid is to be sampled: steps a unit along each axis.
-pub(super) struct Steps<'a> {
+pub(crate) struct Steps<'a> {
     integration: Integration,
     grid: &'a Grid,
     per_longitude_deg: f64,
@@ -59,7 +59,7 @@ pub(super) struct Labelled<'a> {
 }
 
 impl<'a> Steps<'a> {
-    pub(super) fn new(integration: Integration, grid: &'a Grid, times_s: &[f64]) -> Self {
+    pub(crate) fn new(integration: Integration, grid: &'a Grid, times_s: &[f64]) -> Self {
         let range_s = (times_s[0], times_s[times_s.len() - 1]);
         let shortest = times_s.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
         let per_level = if grid.levels.is_layered() { STEPS_PER_LAYER } else { STEPS_PER_CELL };
@@ -72,6 +72,11 @@ impl<'a> Steps<'a> {
             per_second: STEPS_PER_CELL / shortest,
             range_s,
         }
+    }
+
+    /// Steps a degree of longitude, a degree of latitude, a level and a second.
+    pub(crate) fn densities(&self) -> [f64; 4] {
+        [self.per_longitude_deg, self.per_latitude_deg, self.per_level, self.per_second]
     }
 
     /// Into how many equal parts the segment that ends at `waypoint` is cut.

@@ -54,7 +54,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("arrow_select", &["trajectory", "job"]),
     ("async_trait", &[]),
     ("axum", &["telemetry"]),
-    ("blake3", &["field", "job", "store"]),
+    ("blake3", &["compute/cuda", "field", "job", "store"]),
     ("bytemuck", &["compute", "field"]),
     ("bytes", &[]),
     ("clap", &["main", "app", "cli"]),
@@ -89,7 +89,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("secrecy", &[]),
     ("serde", &[]),
     ("serde_json", &[]),
-    ("tempfile", &["trajectory", "field", "job", "cli"]),
+    ("tempfile", &["compute/cuda", "trajectory", "field", "job", "cli"]),
     ("thiserror", &[]),
     // Beside the channels: files of stores are fetched while others compute.
     (
