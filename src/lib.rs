@@ -20,7 +20,8 @@
 //! 3. The same input gives the same bytes, whatever the number of threads and
 //!    however the field's times were cut into windows.
 //! 4. Pure modules never read a clock, log or await.
-//! 5. `unsafe` is one prefetch hint, in `compute/prefetch.rs`.
+//! 5. `unsafe` is one prefetch hint, in `compute/prefetch.rs`, and the calls of
+//!    the driver and of NVRTC, in `compute/cuda`.
 //! 6. Every quantity has its unit in its type, its column's name or its
 //!    schema.
 //! 7. Sizes that a file declares are checked before anything is allocated.

@@ -73,6 +73,15 @@ pub struct Spent {
     pub remarks: Vec<String>,
 }
 
+/// One pass over the field of one member.
+struct Leg<'a, 'f> {
+    pass: &'a Pass,
+    field: &'a Field<'f>,
+    member: usize,
+    /// Called with the part of the leg that is done.
+    tell: &'a dyn Fn(f64),
+}
+
 /// Why a walk through the windows stopped.
 enum Stop {
     Field(FieldError),
@@ -116,7 +125,9 @@ impl Run<'_> {
                 let done = (member * passes.len() + index) as f64;
                 let share = 1.0 / (members * passes.len()) as f64;
                 let tell = |part: f64| (self.progress)((done + part) * share);
-                let states = self.pass(pass, &field, member, *flights, spent, &tell)?;
+                self.check_memory(&field)?;
+                let leg = Leg { pass, field: &field, member, tell: &tell };
+                let states = self.in_parts(&leg, *flights, HALVINGS, spent)?;
                 for remark in field.remarks {
                     spent.remark(remark);
                 }
@@ -126,73 +137,58 @@ impl Run<'_> {
         Ok(passed)
     }
 
-    fn pass(
-        &self,
-        pass: &Pass,
-        field: &Field<'_>,
-        member: usize,
-        flights: Flights<'_>,
-        spent: &mut Spent,
-        tell: &dyn Fn(f64),
-    ) -> Result<Vec<FlightState>, FieldError> {
-        self.check_memory(field)?;
-        let mut all = Vec::with_capacity(flights.fleet.len());
-        self.in_parts(pass, field, member, flights, HALVINGS, spent, tell, &mut all)?;
-        Ok(all)
-    }
-
     /// Flights on the backend; where its memory is too small for them, one
     /// half after the other; what it gives back, on the CPU.
-    #[expect(clippy::too_many_arguments, reason = "a pass, how often it may be halved, and where it is told")]
     fn in_parts(
         &self,
-        pass: &Pass,
-        field: &Field<'_>,
-        member: usize,
+        leg: &Leg<'_, '_>,
         flights: Flights<'_>,
         halvings: u32,
         spent: &mut Spent,
-        tell: &dyn Fn(f64),
-        all: &mut Vec<FlightState>,
-    ) -> Result<(), FieldError> {
-        let fault = match self.walk(self.backend, pass, field, member, flights, spent, tell) {
-            Ok(mut states) => {
-                all.append(&mut states);
-                return Ok(());
-            }
+    ) -> Result<Vec<FlightState>, FieldError> {
+        let fault = match leg.walk(self.backend, flights, spent) {
+            Ok(states) => return Ok(states),
             Err(Stop::Field(fault)) => return Err(fault),
             Err(Stop::Backend(fault)) => fault,
         };
         let count = flights.fleet.len();
         if fault.is_out_of_memory && halvings > 0 && count > 1 {
             tracing::warn!(%fault, flights = count, "flights are computed in halves");
+            let mut states = Vec::with_capacity(count);
             for half in [0..count / 2, count / 2..count] {
                 let fleet = flights.fleet.select(&half.clone().collect::<Vec<_>>());
                 let flights = Flights { fleet: &fleet, phases: &flights.phases[half] };
-                self.in_parts(pass, field, member, flights, halvings - 1, spent, tell, all)?;
+                states.append(&mut self.in_parts(leg, flights, halvings - 1, spent)?);
             }
-            return Ok(());
+            return Ok(states);
         }
         spent.remark(format!("{fault}; computed on the CPU"));
-        match self.walk(&Cpu::new(), pass, field, member, flights, spent, tell) {
-            Ok(mut states) => all.append(&mut states),
-            Err(Stop::Field(fault)) => return Err(fault),
-            Err(Stop::Backend(fault)) => return Err(FieldError::Dataset(fault.to_string())),
-        }
-        Ok(())
+        leg.walk(&Cpu::new(), flights, spent).map_err(|stop| match stop {
+            Stop::Field(fault) => fault,
+            Stop::Backend(fault) => FieldError::Dataset(fault.to_string()),
+        })
     }
 
-    #[expect(clippy::too_many_arguments, reason = "a pass, who walks it, and where it is told")]
-    fn walk(
-        &self,
-        backend: &dyn Backend,
-        pass: &Pass,
-        field: &Field<'_>,
-        member: usize,
-        flights: Flights<'_>,
-        spent: &mut Spent,
-        tell: &dyn Fn(f64),
-    ) -> Result<Vec<FlightState>, Stop> {
+    fn check_memory(&self, field: &Field<'_>) -> Result<(), FieldError> {
+        let needed = field.slab_bytes().saturating_mul(SLABS.min(field.times_s.len() + 1));
+        if needed <= self.field_bytes {
+            return Ok(());
+        }
+        Err(FieldError::Dataset(format!(
+            "the field needs {} MB in memory ({} times of {} MB), and {} MB are left for it; \
+             raise --memory or name fewer contaminants (--contaminant)",
+            needed / 1_000_000,
+            SLABS,
+            field.slab_bytes() / 1_000_000,
+            self.field_bytes / 1_000_000
+        )))
+    }
+}
+
+impl Leg<'_, '_> {
+    /// All windows that the flights touch, one after another.
+    fn walk(&self, backend: &dyn Backend, flights: Flights<'_>, spent: &mut Spent) -> Result<Vec<FlightState>, Stop> {
+        let Self { pass, field, member, tell } = *self;
         let mut session = backend.begin(&pass.program, flights)?;
         let Some(times) = times_of(flights.fleet, &field.times_s) else { return Ok(session.finish()?) };
         let load = |time: usize| field.load(time, member).map(Arc::new);
@@ -229,21 +225,6 @@ impl Run<'_> {
         let states = session.finish()?;
         spent.computing += started.elapsed();
         Ok(states)
-    }
-
-    fn check_memory(&self, field: &Field<'_>) -> Result<(), FieldError> {
-        let needed = field.slab_bytes().saturating_mul(SLABS.min(field.times_s.len() + 1));
-        if needed <= self.field_bytes {
-            return Ok(());
-        }
-        Err(FieldError::Dataset(format!(
-            "the field needs {} MB in memory ({} times of {} MB), and {} MB are left for it; \
-             raise --memory or name fewer contaminants (--contaminant)",
-            needed / 1_000_000,
-            SLABS,
-            field.slab_bytes() / 1_000_000,
-            self.field_bytes / 1_000_000
-        )))
     }
 }
 

@@ -75,7 +75,9 @@ fn key(compiler: &Compiler, source: Source<'_>, options: &[String], target: Targ
         add(name);
         add(text);
     }
-    options.iter().for_each(|option| add(option));
+    for option in options {
+        add(option);
+    }
     let ending = match target {
         Target::Cubin(_) => "cubin",
         Target::Ptx(_) => "ptx",

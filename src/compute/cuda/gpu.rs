@@ -187,7 +187,7 @@ impl Gpu {
     pub(super) fn memory(&self, bytes: usize) -> Result<Lease, DriverError> {
         let bytes = bytes.max(1).next_multiple_of(GRAIN);
         loop {
-            if let Some(memory) = self.from_free(bytes) {
+            if let Some(memory) = self.reuse(bytes) {
                 return Ok(self.lease(memory));
             }
             match Memory::new(&self.device, bytes) {
@@ -203,7 +203,7 @@ impl Gpu {
     }
 
     /// The smallest free memory that is long enough and not much too long.
-    fn from_free(&self, bytes: usize) -> Option<Memory> {
+    fn reuse(&self, bytes: usize) -> Option<Memory> {
         let mut free = lock(&self.free);
         let fits = free.iter().enumerate().filter(|(_, m)| m.bytes() >= bytes && m.bytes() <= bytes + bytes / 2);
         let (index, _) = fits.min_by_key(|(_, m)| m.bytes())?;

@@ -7,7 +7,6 @@ use super::layout::MOST_CHANNELS;
 /// `x` in half precision, rounded to nearest, ties to even; NaN stays NaN.
 pub(super) fn to_half(x: f32) -> u16 {
     let bits = x.to_bits();
-    #[expect(clippy::cast_possible_truncation, reason = "the sign's bit and what is shifted down are 16 bits")]
     let sign = (bits >> 16) as u16 & 0x8000;
     let magnitude = bits & 0x7fff_ffff;
     let half = if magnitude > 0x7f80_0000 {

@@ -8,7 +8,7 @@
 //! |---|---|
 //! | the choice between this backend and the CPU, and the test it stands on | `select.rs`, `trial.rs` |
 //! | flights on all devices, those that the CPU computes beside them | `session.rs` |
-//! | the flights on one device: waypoints, windows, figures | `share.rs` |
+//! | the flights on one device: windows, waypoints, figures | `share.rs`, `columns.rs`, `results.rs` |
 //! | what the sessions of one device share | `gpu.rs` |
 //! | fields in device memory | `resident.rs`, `bands.rs`, `half.rs` |
 //! | what host and kernels agree on, and how it is made | `layout.rs`, `program.rs`, `waypoints.rs` |
@@ -26,6 +26,7 @@
 #![expect(unsafe_code, reason = "calls of the driver and of the compiler, in driver.rs, device.rs and nvrtc.rs")]
 
 mod bands;
+mod columns;
 mod cubins;
 mod device;
 mod driver;
@@ -35,6 +36,7 @@ pub mod layout;
 mod nvrtc;
 mod program;
 mod resident;
+mod results;
 mod select;
 mod session;
 mod share;
@@ -74,7 +76,7 @@ impl Default for Settings {
         Self {
             precision: Precision::Float32,
             check_fraction: 0.005,
-            watchdog: Duration::from_secs(120),
+            watchdog: Duration::from_mins(2),
             field_share: 0.75,
             cache: cubins::default_folder(),
         }

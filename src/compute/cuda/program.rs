@@ -51,6 +51,7 @@ impl Precision {
 
 /// What the kernels are compiled for, as the head of `kernels/abi.cuh` says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[expect(clippy::struct_excessive_bools, reason = "each is one option of the compiler")]
 pub(super) struct Specialisation {
     channels: usize,
     half: bool,

@@ -57,7 +57,10 @@ pub fn choose(wish: Wish, settings: Settings) -> Result<Choice, String> {
     }
 }
 
-/// All devices that pass the self-test; an error where none does.
+/// All devices that pass the self-test.
+///
+/// # Errors
+/// Where none does: what is missing.
 pub fn sound(settings: Settings) -> Result<Cuda, String> {
     let driver = Driver::load()?;
     let devices = driver.devices()?;

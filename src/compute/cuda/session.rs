@@ -5,9 +5,10 @@ use rayon::prelude::*;
 
 use super::{
     Cuda,
+    columns::WAYPOINTS_AT_A_TIME,
     gpu::{Fault, Gpu},
     program::Precision,
-    share::{Share, WAYPOINTS_AT_A_TIME},
+    share::Share,
     waypoints::{Clock, fits},
 };
 use crate::{
@@ -18,10 +19,7 @@ use crate::{
         state::{FlightState, Totals},
     },
     exposure::program::Program,
-    trajectory::{
-        Fleet,
-        phase::{self, Phase},
-    },
+    trajectory::{Fleet, phase::Phase},
 };
 
 /// Figures of one device for a flight within this of the CPU's are right:
@@ -85,7 +83,7 @@ impl<'a> CudaSession<'a> {
         let mut shares = Vec::new();
         for (gpu, chosen) in gpus.iter().zip(divide(flights.fleet, chosen, gpus.len())) {
             if !chosen.is_empty() {
-                let share = Share::begin(gpu, program, flights, chosen, precision);
+                let share = Share::begin(gpu, program, flights, &chosen, precision);
                 shares.push(share.map_err(|fault| told(gpu, &fault))?);
             }
         }
@@ -194,7 +192,7 @@ fn divide(fleet: &Fleet, chosen: Vec<(usize, Clock)>, parts: usize) -> Vec<Vec<(
 pub(super) fn compare(actual: &FlightState, expected: &FlightState, tolerance: f64) -> Result<f64, String> {
     let mut largest = 0.0_f64;
     for phase in Phase::PARTS {
-        let name = phase::Phase::name(phase);
+        let name = phase.name();
         match (actual.phase(phase), expected.phase(phase)) {
             (None, None) => {}
             (Some(actual), Some(expected)) => {

@@ -11,26 +11,20 @@ use rayon::prelude::*;
 
 use super::{
     bands::{self, Reach},
-    device::{Event, InFlight, Part, Stream},
+    columns::{DeviceColumns, place_order},
+    device::{Event, InFlight, Stream},
     gpu::{CHUNK, Fault, Gpu, Kernels, Lease},
     layout::{self, Evaluation, PHASES, State, WARPS_PER_BLOCK},
     program::{Precision, Specialisation, Tables, steps},
     resident::Band,
-    waypoints::{Clock, Columns},
+    results::flight_state,
+    waypoints::Clock,
 };
 use crate::{
-    compute::{
-        Window,
-        rolling::RollingMean,
-        run::Flights,
-        state::{FlightState, Totals},
-    },
+    compute::{Window, run::Flights, state::FlightState},
     exposure::program::Program,
     field::slab::{Slab, padded},
 };
-
-/// Waypoints that are sent at a time, of 16 bytes at most.
-pub(super) const WAYPOINTS_AT_A_TIME: usize = CHUNK / 16;
 
 /// Flights on one device.
 pub(super) struct Share<'a> {
@@ -40,7 +34,6 @@ pub(super) struct Share<'a> {
     precision: Precision,
     /// Places in the fleet, in the order of the device's columns.
     pub chosen: Vec<usize>,
-    packed: Vec<layout::Flight>,
     /// In the order in which warps take them.
     order: Vec<u32>,
     /// Pressures that the flights touch.
@@ -59,15 +52,6 @@ pub(super) struct Share<'a> {
     sent: Vec<Arc<Band>>,
     /// Of the last window.
     kernels: Option<Arc<Kernels>>,
-}
-
-/// Waypoints in device memory.
-struct DeviceColumns {
-    flights: Lease,
-    longitude: Lease,
-    latitude: Lease,
-    pressure: Lease,
-    time: Lease,
 }
 
 /// Figures in device memory.
@@ -118,48 +102,28 @@ impl<'a> Share<'a> {
         gpu: &Arc<Gpu>,
         program: &'a Program,
         flights: Flights<'a>,
-        chosen: Vec<(usize, Clock)>,
+        chosen: &[(usize, Clock)],
         precision: Precision,
     ) -> Result<Self, Fault> {
-        let (mut packed, mut waypoints, mut times) = (Vec::with_capacity(chosen.len()), 0_u32, 0_u32);
-        for (index, clock) in &chosen {
-            let len = flights.fleet.get(*index).map_or(0, |f| f.len());
-            packed.push(clock.flight(len, waypoints, times));
-            let more = |sum: u32, n: usize| u32::try_from(n).ok().and_then(|n| sum.checked_add(n));
-            let sums = more(waypoints, len).zip(more(times, clock.column_len(len)));
-            (waypoints, times) = sums.ok_or_else(|| Fault::too_much("more than 2^32 waypoints"))?;
-        }
-        let lanes = program.lanes.len();
+        let count = chosen.len();
         let stride = Tables::default().program(program).stride as usize;
         let width = padded(program.channels()).unwrap_or(layout::MOST_CHANNELS);
-        let (compute, copy) = (Stream::new(&gpu.device)?, Stream::new(&gpu.device)?);
-        let column = |len: u32| gpu.memory(len as usize * 4);
-        let columns = DeviceColumns {
-            flights: gpu.upload(&copy, &packed)?,
-            longitude: column(waypoints)?,
-            latitude: column(waypoints)?,
-            pressure: column(waypoints)?,
-            time: column(times)?,
-        };
-        let count = chosen.len();
         let output = DeviceOutput {
             states: gpu.memory(count * size_of::<State>())?,
-            previous: gpu.memory(count * 2 * width.max(lanes) * 4)?,
+            previous: gpu.memory(count * 2 * width * 4)?,
             figures: gpu.memory(count * PHASES * stride * 8)?,
         };
-        compute.zero(output.states.memory())?;
         let mut share = Self {
             gpu: gpu.clone(),
             program,
             flights,
             precision,
-            order: place_order(flights, &chosen),
+            order: place_order(flights, chosen),
             chosen: chosen.iter().map(|(index, _)| *index).collect(),
-            packed,
             reach_pa: (f64::INFINITY, f64::NEG_INFINITY),
-            compute,
-            copy,
-            columns,
+            compute: Stream::new(&gpu.device)?,
+            copy: Stream::new(&gpu.device)?,
+            columns: DeviceColumns::new(gpu, flights, chosen)?,
             output,
             prepared: None,
             done_s: f64::NEG_INFINITY,
@@ -168,85 +132,11 @@ impl<'a> Share<'a> {
             sent: Vec::new(),
             kernels: None,
         };
-        share.send_waypoints(&chosen)?;
+        // From here on there is work on its way, which `drop` waits for.
+        share.compute.zero(share.output.states.memory())?;
+        share.reach_pa = share.columns.send(gpu, &share.copy, flights, chosen)?;
+        share.compute.wait_for(&share.copy.record()?)?;
         Ok(share)
-    }
-
-    fn send_waypoints(&mut self, chosen: &[(usize, Clock)]) -> Result<(), Fault> {
-        let mut from = 0;
-        while from < chosen.len() {
-            let mut to = from + 1;
-            let mut waypoints = self.packed[from].len as usize;
-            while to < chosen.len() && waypoints + self.packed[to].len as usize <= WAYPOINTS_AT_A_TIME {
-                waypoints += self.packed[to].len as usize;
-                to += 1;
-            }
-            self.send_some(&chosen[from..to], from, waypoints)?;
-            from = to;
-        }
-        let sent = self.copy.record()?;
-        self.compute.wait_for(&sent)?;
-        Ok(())
-    }
-
-    /// The waypoints of a run of flights, the first of which is flight `from`
-    /// on the device, through one pinned buffer.
-    fn send_some(&mut self, chosen: &[(usize, Clock)], from: usize, waypoints: usize) -> Result<(), Fault> {
-        let fleet = self.flights.fleet;
-        let lens: Vec<(usize, usize)> = chosen
-            .iter()
-            .zip(&self.packed[from..])
-            .map(|((_, clock), flight)| (flight.len as usize, clock.column_len(flight.len as usize)))
-            .collect();
-        let times: usize = lens.iter().map(|(_, times)| times).sum();
-        let mut chunk = self.gpu.chunk()?;
-        let numbers = chunk.items_mut::<u32>(3 * waypoints + times);
-        let (longitude, rest) = numbers.split_at_mut(waypoints);
-        let (latitude, rest) = rest.split_at_mut(waypoints);
-        let (pressure, time) = rest.split_at_mut(waypoints);
-        let mut columns = [longitude, latitude, pressure, time];
-        let mut pieces = Vec::with_capacity(chosen.len());
-        for ((index, clock), (len, times)) in chosen.iter().zip(&lens) {
-            let mut cut = |column: usize, len: usize| {
-                let (piece, rest) = std::mem::take(&mut columns[column]).split_at_mut(len);
-                columns[column] = rest;
-                piece
-            };
-            let piece = Columns {
-                longitude: bytemuck::cast_slice_mut(cut(0, *len)),
-                latitude: bytemuck::cast_slice_mut(cut(1, *len)),
-                pressure: cut(2, *len),
-                time: cut(3, *times),
-            };
-            pieces.push((piece, *index, *clock));
-        }
-        let phases = self.flights.phases;
-        let (low, high) = pieces
-            .into_par_iter()
-            .with_min_len(8)
-            .map(|(mut piece, index, clock)| {
-                let mut reach = (f64::INFINITY, f64::NEG_INFINITY);
-                if let Some(flight) = fleet.get(index) {
-                    piece.fill(&flight, &phases[index], &clock);
-                    reach = flight.pressure_pa.iter().fold(reach, |(low, high), &p| (low.min(p), high.max(p)));
-                }
-                reach
-            })
-            .reduce(|| (f64::INFINITY, f64::NEG_INFINITY), |a, b| (a.0.min(b.0), a.1.max(b.1)));
-        self.reach_pa = (self.reach_pa.0.min(low), self.reach_pa.1.max(high));
-        let at = self.packed[from].first_waypoint as usize * 4;
-        let timed = chosen.iter().zip(&self.packed[from..]).find(|((_, clock), _)| clock.column_len(1) > 0);
-        let at_time = timed.map_or(0, |(_, flight)| flight.time as usize * 4);
-        let part = |from: usize, to, at| Part { from: from * 4, bytes: waypoints * 4, to, at };
-        let parts = [
-            part(0, self.columns.longitude.memory(), at),
-            part(waypoints, self.columns.latitude.memory(), at),
-            part(2 * waypoints, self.columns.pressure.memory(), at),
-            Part { bytes: times * 4, ..part(3 * waypoints, self.columns.time.memory(), at_time) },
-        ];
-        self.gpu.add(|trace| trace.waypoint_bytes += (3 * waypoints + times) as u64 * 4);
-        self.gpu.in_flight(self.copy.upload(chunk, &parts)?);
-        Ok(())
     }
 
     /// Takes the samples of a window.
@@ -293,11 +183,13 @@ impl<'a> Share<'a> {
         self.compute.launch(&self.kernels(window)?.count, blocks(flights), &argument)?;
         self.compute.record()?.wait(self.gpu.watchdog)?;
         let mut len = 0_u32;
-        for (flight, count) in self.packed.iter_mut().zip(self.gpu.download::<u32>(&self.compute, &counts, flights)?) {
+        for (flight, count) in
+            self.columns.packed.iter_mut().zip(self.gpu.download::<u32>(&self.compute, &counts, flights)?)
+        {
             flight.history = len;
             len = len.checked_add(count).ok_or_else(|| Fault::too_much("more than 2^32 samples for rolling peaks"))?;
         }
-        self.gpu.upload_to(&self.copy, &self.packed, &self.columns.flights)?;
+        self.columns.send_flights(&self.gpu, &self.copy)?;
         self.compute.wait_for(&self.copy.record()?)?;
         let samples = len as usize;
         Ok(History {
@@ -550,62 +442,6 @@ impl Drop for Share<'_> {
             }
         }
     }
-}
-
-/// A flight's figures as the CPU would have left them.
-fn flight_state(program: &Program, state: &State, figures: &[f64], rolling: &[f64]) -> FlightState {
-    let lanes = program.lanes.len();
-    let has_dose = program.engine_flow.is_some();
-    let mut phases = [const { None }; PHASES];
-    for ((phase, totals), figures) in phases.iter_mut().enumerate().zip(figures.chunks_exact(figures.len() / PHASES)) {
-        if state.phases >> phase & 1 == 0 {
-            continue;
-        }
-        let mut sum = Totals::new(program);
-        sum.common_s = figures[0];
-        let (at_dosage, at_peak) = (1, 1 + lanes);
-        let [dosage, peak, peak_time_s] = sum.running_mut();
-        dosage.copy_from_slice(&figures[at_dosage..at_peak]);
-        peak.copy_from_slice(&figures[at_peak..at_peak + lanes]);
-        peak_time_s.copy_from_slice(&figures[at_peak + lanes..at_peak + 2 * lanes]);
-        sum.partial_s_mut().copy_from_slice(&figures[at_peak + 2 * lanes..at_peak + 3 * lanes]);
-        let rest = &figures[1 + 4 * lanes..];
-        let rest = if has_dose {
-            sum.dose_mut().copy_from_slice(&rest[..lanes]);
-            &rest[lanes..]
-        } else {
-            rest
-        };
-        let above_s = sum.all_above_s_mut();
-        let thresholds = above_s.len();
-        above_s.copy_from_slice(&rest[..thresholds]);
-        *totals = Some(Box::new(sum));
-    }
-    let windows = program.lanes.iter().enumerate().filter_map(|(i, lane)| Some((i, lane.rolling_window_s?)));
-    let rolling = windows.enumerate().map(|(slot, (lane, window_s))| {
-        let largest = rolling.get(slot).copied().unwrap_or(f64::NEG_INFINITY);
-        (lane, RollingMean::with_largest(window_s, largest))
-    });
-    FlightState { phases, rolling: rolling.collect(), ..FlightState::default() }
-}
-
-/// Flights near each other one after another: their warps find the corners of
-/// their neighbours in the cache.
-fn place_order(flights: Flights<'_>, chosen: &[(usize, Clock)]) -> Vec<u32> {
-    /// Degrees of latitude and longitude that count as near.
-    const TILE_DEG: f64 = 10.0;
-    let key = |index: usize| {
-        let flight = flights.fleet.get(index)?;
-        let tile = |degrees: f64| (degrees / TILE_DEG).floor();
-        #[expect(clippy::cast_possible_truncation, reason = "few tiles")]
-        let place = (tile(flight.latitude_deg[0]) as i32, tile(flight.longitude_deg[0]) as i32);
-        Some((place, flight.start_s().to_bits()))
-    };
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 flights")]
-    let mut order: Vec<(Option<((i32, i32), u64)>, u32)> =
-        chosen.par_iter().enumerate().map(|(i, (index, _))| (key(*index), i as u32)).collect();
-    order.par_sort_unstable();
-    order.into_iter().map(|(_, i)| i).collect()
 }
 
 /// Lowest and highest surface pressure of slabs \[Pa\].
