@@ -68,6 +68,7 @@ constexpr u32 NONE = 0xffffffffu;
 constexpr double DEGREES_PER_UNIT = 1e-7;         // longitude and latitude, signed
 constexpr double UNITS_PER_DEGREE = 1e7;
 constexpr double PASCALS_PER_UNIT = 1.0 / 8192;   // pressure, in bits 2 to 31;
+constexpr double ROUNDING_PA = PASCALS_PER_UNIT / 2;  // by which a pressure may have been rounded
 constexpr u32 PHASE_BITS = 2;                     // bits 0 and 1 are the phase of the segment that starts there
 
 // An ascending axis of grid/axis.rs. `nodes` counts doubles of the tables.

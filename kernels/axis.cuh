@@ -46,17 +46,19 @@ __device__ inline Bracket even_cell(double position, double lowest, double highe
     return {static_cast<u32>(cell - lowest), static_cast<float>(weight), true};
 }
 
-__device__ inline Bracket locate(const Axis& axis, const double* tables, double x) {
+// `slack`: what lies below a node by no more than this counts as on it, and so
+// belongs to the cell above.
+__device__ inline Bracket locate(const Axis& axis, const double* tables, double x, double slack = 0.0) {
     Bracket found = {0, 0.0f, x >= axis.low && x <= axis.high};
     if (!found.inside || axis.len == 1) return found;
     if (axis.even) {
         const double lowest = axis.offset;
-        return even_cell((x - axis.first) * axis.inverse_step, lowest, lowest + (axis.len - 2));
+        return even_cell((x + slack - axis.first) * axis.inverse_step, lowest, lowest + (axis.len - 2));
     }
     const double* nodes = tables + axis.nodes;
-    found.index = cell_of(Nodes{nodes}, axis.len, x);
+    found.index = cell_of(Nodes{nodes}, axis.len, x + slack);
     const double low = nodes[found.index];
-    found.weight = static_cast<float>((x - low) / (nodes[found.index + 1] - low));
+    found.weight = static_cast<float>(fmax(x - low, 0.0) / (nodes[found.index + 1] - low));
     return found;
 }
 

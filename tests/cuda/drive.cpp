@@ -69,7 +69,7 @@ struct Case {
             field.longitudes.push_back(global ? -180 + 10.0 * i : -6 + (even ? i : i + 0.4 * random()));
         }
         field.columns = columns + (global ? 1 : 0);
-        const std::vector<double> pascals = {15000, 20000, 25000, 30000, 40000, 60000};
+        const std::vector<double> pascals = {15000.00002, 20000, 23842.2718371, 30000.00004, 40000, 59999.99997};
         if (HYBRID) {
             const double b[] = {0, 0, 0.02, 0.1, 0.25, 0.5};
             for (unsigned i = 0; i < 6; ++i) field.hybrid.push_back({pascals[i] - b[i] * 101325, b[i]});
@@ -215,16 +215,21 @@ struct Case {
         const double stride = random.below(3) == 0 ? 3e7 : 4e6;
         const int east = static_cast<int>((random() - 0.5) * stride);
         const int north = static_cast<int>((random() - 0.5) * stride / 4);
+        // Some fly along a level or a boundary of layers, whose pressure was
+        // rounded on its way to the device.
+        const bool is_level = !HYBRID && random.below(4) == 0;
+        const double level_pa = is_level ? field.levels[random.below(6)] : 0.0;
+        if (is_level) pa = static_cast<u32>(std::lround(level_pa * 8192));
         unsigned phase = random.below(4);
         for (unsigned i = 0; i < n; ++i) {
             if (random.below(12) == 0) phase = random.below(4);
-            if (i > 0 && random.below(3) == 0) pa = static_cast<u32>(pa + (random() - 0.5) * 3000 * 8192);
+            if (!is_level && i > 0 && random.below(3) == 0) pa = static_cast<u32>(pa + (random() - 0.5) * 3000 * 8192);
             units = is_even ? flight.time + i * flight.step : units + 8 + random.below(1200);
             if (!is_even) time.push_back(units);
             longitude.push_back(lon);
             latitude.push_back(lat);
             pressure.push_back(pa << 2 | phase);
-            way.push_back({flight.base_s + 0.125 * units, lon / 1e7, lat / 1e7, pa / 8192.0});
+            way.push_back({flight.base_s + 0.125 * units, lon / 1e7, lat / 1e7, is_level ? level_pa : pa / 8192.0});
             labels.push_back(phase);
             lon += east;
             if (lon >= 1800000000) lon = static_cast<int>(lon - 3600000000LL);
