@@ -13,6 +13,7 @@ struct Interval {
     double low_s;
     double per_second;
     double end_s;         // samples from here on belong to the next interval
+    double last_s;        // no field after it; infinite but at the end of the field
     const Slab* earlier;  // null where there is no field
     const Slab* later;
 };
@@ -29,10 +30,11 @@ struct Cell {
 __device__ inline Interval interval_of(const Evaluation& e, double time_s) {
     const double* times_s = e.tables + e.field.times;
     const u32 last = e.field.times_len - 1;
-    if (time_s < times_s[0]) return {0.0, 0.0, times_s[0], nullptr, nullptr};
+    if (time_s < times_s[0]) return {0.0, 0.0, times_s[0], 0.0, nullptr, nullptr};
     const bool is_last = time_s >= times_s[last];
     const u32 index = last == 0 ? 0 : is_last ? last - 1 : cell_of(Nodes{times_s}, e.field.times_len, time_s);
-    Interval interval = {times_s[index], 0.0, is_last ? infinite() : times_s[index + 1], nullptr, nullptr};
+    Interval interval = {times_s[index], 0.0, is_last ? infinite() : times_s[index + 1],
+                         is_last ? times_s[last] : infinite(), nullptr, nullptr};
     const u32 slab = index - e.field.first;
     if (index >= e.field.first && slab < e.field.slabs_len) {
         interval.earlier = e.field.slabs + slab;
@@ -74,12 +76,11 @@ __device__ inline double surface_pressure(const Interval& interval, const Grid& 
 
 __device__ inline Cell cell_at(const Evaluation& e, const Interval& interval, const Waypoint& at) {
     Cell cell = {NONE, 0.0f, 0.0f, 0.0f, 0.0f};
-    const double* times_s = e.tables + e.field.times;
-    if (interval.earlier == nullptr || at.time_s > times_s[e.field.times_len - 1]) return cell;
+    if (interval.earlier == nullptr || at.time_s > interval.last_s) return cell;
     const Bracket column = locate_column(e.grid.longitude, e.tables, at.longitude_deg);
     const Bracket row = locate(e.grid.latitude, e.tables, at.latitude_deg);
     if (!(column.inside && row.inside)) return cell;
-    cell.time = static_cast<float>(fmin((at.time_s - interval.low_s) * interval.per_second, 1.0));
+    cell.time = fminf(static_cast<float>((at.time_s - interval.low_s) * interval.per_second), 1.0f);
     cell.latitude = row.weight;
     cell.longitude = column.weight;
     const u32 point = row.index * e.grid.row_points + column.index;

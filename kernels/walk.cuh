@@ -81,8 +81,7 @@ __device__ inline float before_of(const Place& place, float value, float last) {
 // one phase, within the window.
 __device__ inline u32 Walk::take(const Sample& sample, const Interval& interval, double end_s) {
     const u32 together = from_thread(sample.phase, 0);
-    const bool joins = sample.exists && sample.point.time_s < interval.end_s && sample.point.time_s < end_s &&
-                       sample.phase == together;
+    const bool joins = sample.exists && sample.point.time_s < fmin(interval.end_s, end_s) && sample.phase == together;
     const u32 others = ~__ballot_sync(ALL, joins);
     return others == 0 ? WARP : static_cast<u32>(__ffs(static_cast<int>(others)) - 1);
 }
@@ -295,7 +294,7 @@ __device__ inline void Walk::run() {
         if constexpr (DOSE) last.ratios[j] = started ? previous[CHANNELS + j] : missing();
     }
     const double end_s = window_end(e);
-    Interval interval = {0.0, 0.0, -infinite(), nullptr, nullptr};
+    Interval interval = {0.0, 0.0, -infinite(), 0.0, nullptr, nullptr};
     while (cursor.waypoint < flight.len) {
         const Sample sample = take_samples(e, flight, cursor);
         const double time_s = from_thread(sample.point.time_s, 0);

@@ -135,6 +135,7 @@ inline float __int_as_float(int bits) { return cuda_on_cpu::from<float>(static_c
 inline double __longlong_as_double(long long bits) {
     return cuda_on_cpu::from<double>(static_cast<std::uint64_t>(bits));
 }
+inline long long __double_as_longlong(double value) { return static_cast<long long>(cuda_on_cpu::bits_of(value)); }
 inline float4 make_float4(float x, float y, float z, float w) { return {x, y, z, w}; }
 
 // A load that is not aligned is a fault on the device.
