@@ -21,6 +21,8 @@ use source::Source;
 /// The layers, lowest first. A module imports from the layers below its own.
 const LAYERS: &[&[&str]] = &[
     &["units", "time"],
+    // One client for the APIs of clusters, below those that speak them.
+    &["http"],
     &["contaminant", "atmosphere", "trajectory", "grid", "queue", "nodes", "leader", "scaling", "telemetry", "store"],
     &["field", "exposure", "control", "simulate"],
     &["compute", "job"],
@@ -37,6 +39,8 @@ const BESIDE: &[(&str, &str)] = &[
     ("trajectory", "atmosphere"),
     // A request is compiled against what a data set has.
     ("exposure", "field"),
+    // The broker is one of those that decide who leads.
+    ("leader", "queue"),
     // A subcommand hands what was typed to the composition root.
     ("cli", "app"),
 ];
@@ -83,8 +87,8 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("plotters", &["simulate"]),
     ("pulp", &["compute/cpu"]),
     ("rayon", &["trajectory", "field", "compute", "job", "worker", "app", "cli"]),
-    ("reqwest", &["queue/management", "nodes", "leader", "telemetry", "app"]),
-    ("rustls", &["main", "app", "queue/amqp", "nodes", "leader"]),
+    ("reqwest", &["queue/management", "http", "telemetry", "app"]),
+    ("rustls", &["main", "app", "queue/amqp", "http"]),
     ("schemars", &["job", "queue", "telemetry", "scaling"]),
     ("secrecy", &[]),
     ("serde", &[]),
@@ -96,6 +100,7 @@ const VENDORS: &[(&str, &[&str])] = &[
         "tokio",
         &[
             "field/catalogue",
+            "http",
             "queue",
             "leader",
             "nodes",

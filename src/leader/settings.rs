@@ -1,0 +1,90 @@
+//! What the configuration says of the election.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::{
+    Alone, BrokerTerms, ByBroker, Elector, KubernetesLease, KubernetesSettings, LeaderError, Leadership, Terms,
+};
+use crate::queue;
+
+/// How the leader is elected.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Settings {
+    /// What decides.
+    pub election: Election,
+    /// Of the election `kubernetes`.
+    pub kubernetes: KubernetesSettings,
+    /// Times of the election `kubernetes`.
+    pub lease: Terms,
+    /// Times of the election `broker`.
+    pub broker: BrokerTerms,
+}
+
+/// What decides who leads.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Election {
+    /// A Lease in Kubernetes, where the process runs in a pod; nothing
+    /// elsewhere.
+    #[default]
+    Auto,
+    /// A Lease in Kubernetes.
+    Kubernetes,
+    /// The broker.
+    Broker,
+    /// Nothing: this is the only process.
+    None,
+}
+
+impl Settings {
+    /// Takes part in the election. `me` is unique to this process, `variable`
+    /// looks up the environment.
+    ///
+    /// # Errors
+    /// Settings that cannot be used.
+    pub fn stand(
+        &self,
+        me: &str,
+        broker: &Arc<dyn queue::Election>,
+        variable: &dyn Fn(&str) -> Option<String>,
+    ) -> Result<Arc<dyn Leadership>, LeaderError> {
+        Ok(match self.decided(variable) {
+            Election::Kubernetes | Election::Auto => {
+                // Half of what a holder has: one call may hang and the next
+                // still succeed.
+                let timeout = self.lease.renew_deadline / 2;
+                let store = KubernetesLease::new(&self.kubernetes, timeout, variable)?;
+                Arc::new(Elector::stand(me, self.lease, store)?)
+            }
+            Election::Broker => Arc::new(ByBroker::stand(me, self.broker, Arc::clone(broker))?),
+            Election::None => Arc::new(Alone::new(me)),
+        })
+    }
+
+    /// The election that `auto` comes to.
+    #[must_use]
+    pub fn decided(&self, variable: &dyn Fn(&str) -> Option<String>) -> Election {
+        match self.election {
+            Election::Auto if variable("KUBERNETES_SERVICE_HOST").is_some() => Election::Kubernetes,
+            Election::Auto => Election::None,
+            other => other,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pod_elects_by_a_lease_and_a_lone_process_not_at_all() {
+        let settings = Settings::default();
+        assert_eq!(settings.decided(&|_| Some("10.0.0.1".to_owned())), Election::Kubernetes);
+        assert_eq!(settings.decided(&|_| None), Election::None);
+        let broker = Settings { election: Election::Broker, ..settings };
+        assert_eq!(broker.decided(&|_| Some("10.0.0.1".to_owned())), Election::Broker);
+    }
+}
