@@ -27,8 +27,8 @@ pub struct Settings {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Election {
-    /// A Lease in Kubernetes, where the process runs in a pod; nothing
-    /// elsewhere.
+    /// A Lease in Kubernetes where the process runs in a pod, elsewhere the
+    /// broker.
     #[default]
     Auto,
     /// A Lease in Kubernetes.
@@ -69,7 +69,7 @@ impl Settings {
     pub fn decided(&self, variable: &dyn Fn(&str) -> Option<String>) -> Election {
         match self.election {
             Election::Auto if variable("KUBERNETES_SERVICE_HOST").is_some() => Election::Kubernetes,
-            Election::Auto => Election::None,
+            Election::Auto => Election::Broker,
             other => other,
         }
     }
@@ -80,11 +80,11 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_pod_elects_by_a_lease_and_a_lone_process_not_at_all() {
+    fn a_pod_elects_by_a_lease_others_by_the_broker() {
         let settings = Settings::default();
         assert_eq!(settings.decided(&|_| Some("10.0.0.1".to_owned())), Election::Kubernetes);
-        assert_eq!(settings.decided(&|_| None), Election::None);
-        let broker = Settings { election: Election::Broker, ..settings };
-        assert_eq!(broker.decided(&|_| Some("10.0.0.1".to_owned())), Election::Broker);
+        assert_eq!(settings.decided(&|_| None), Election::Broker);
+        let none = Settings { election: Election::None, ..settings };
+        assert_eq!(none.decided(&|_| Some("10.0.0.1".to_owned())), Election::None);
     }
 }
