@@ -6,12 +6,10 @@ use serde_json::Value;
 
 /// A call that failed: which, how often it was tried, for how long, and why.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
-#[error("{method} {url}: {fault}{}", tries(*attempts, *elapsed))]
+#[error("{call}: {fault}{}", tries(*attempts, *elapsed))]
 pub struct HttpError {
-    /// GET, PUT, …; empty where nothing was sent.
-    pub method: String,
-    /// The whole address; it carries no credentials.
-    pub url: String,
+    /// Method and address; it carries no credentials.
+    pub call: String,
     /// How often it was tried.
     pub attempts: u32,
     /// From the first attempt's start.
@@ -55,7 +53,7 @@ pub enum HttpFault {
 impl HttpError {
     /// Before anything was sent.
     pub(super) fn before(url: &str, fault: HttpFault) -> Self {
-        Self { method: "calling".to_owned(), url: url.to_owned(), attempts: 0, elapsed: Duration::ZERO, fault }
+        Self { call: url.to_owned(), attempts: 0, elapsed: Duration::ZERO, fault }
     }
 
     /// The HTTP status, where there was one.

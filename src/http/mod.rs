@@ -148,14 +148,8 @@ impl Client {
             };
             let again = call.repeatable && fault.is_passing() && attempts < self.endpoint.retry.attempts;
             if !again {
-                let url = format!("{}{}", self.host(), call.path);
-                return Err(HttpError {
-                    method: call.method.to_string(),
-                    url,
-                    attempts,
-                    elapsed: started.elapsed(),
-                    fault,
-                });
+                let call = format!("{} {}{}", call.method, self.host(), call.path);
+                return Err(HttpError { call, attempts, elapsed: started.elapsed(), fault });
             }
             tokio::time::sleep(self.endpoint.retry.pause(attempts, fastrand::f64())).await;
         }

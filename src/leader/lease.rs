@@ -162,7 +162,7 @@ impl Lease {
         let act = match event {
             Event::Due => Act::Read,
             Event::Absent => self.absent(now, jitter),
-            Event::Found(record) => self.found(record, now, jitter),
+            Event::Found(record) => self.found(&record, now, jitter),
             Event::Written(record, sent) => {
                 self.fault = None;
                 if self.leading.is_none() {
@@ -193,13 +193,13 @@ impl Lease {
         Some(Record { holder: String::new(), lease, acquired, renewed, transitions: record.transitions })
     }
 
-    fn found(&mut self, record: Record, now: Now, jitter: f64) -> Act {
+    fn found(&mut self, record: &Record, now: Now, jitter: f64) -> Act {
         self.fault = None;
-        if self.seen.as_ref().is_none_or(|(seen, _)| *seen != record) {
+        if self.seen.as_ref().is_none_or(|(seen, _)| seen != record) {
             self.seen = Some((record.clone(), now.local));
         }
         if record.holder == self.me || self.free_in(now.local).is_zero() {
-            return Act::Update(self.record(Some(&record), now));
+            return Act::Update(self.record(Some(record), now));
         }
         // Somebody else holds it: whatever was held here is over.
         self.leading = None;

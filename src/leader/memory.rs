@@ -6,7 +6,7 @@ use std::sync::{
 };
 
 use async_trait::async_trait;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use super::{Found, LeaseStore, Record, StoreError};
 
@@ -50,18 +50,18 @@ impl LeaseStore for MemoryLease {
     }
 
     async fn create(&self, record: &Record) -> Result<(), StoreError> {
-        self.with(|held| match held {
-            Some(_) => Err(StoreError::Conflict),
-            None => {
-                *held = Some((record.clone(), 1));
-                Ok(())
+        self.with(|held| {
+            if held.is_some() {
+                return Err(StoreError::Conflict);
             }
+            *held = Some((record.clone(), 1));
+            Ok(())
         })
     }
 
     async fn update(&self, record: &Record, over: &Found) -> Result<(), StoreError> {
         self.with(|held| match held {
-            Some((held, version)) if Value::from(*version) == over.object => {
+            Some((held, version)) if over.object == *version => {
                 (*held, *version) = (record.clone(), *version + 1);
                 Ok(())
             }

@@ -24,7 +24,7 @@ impl Candidate {
     }
 
     fn see(&mut self, seconds: f64, event: Event) -> Act {
-        let wall = jiff::Timestamp::from_millisecond((seconds * 1e3).round() as i64).unwrap();
+        let wall = jiff::Timestamp::UNIX_EPOCH + Duration::from_secs_f64(seconds);
         let (lease, act) = self.lease.clone().step(event, Now { local: self.at(seconds), wall }, 0.0);
         (self.lease, self.last) = (lease, act.clone());
         act

@@ -104,8 +104,8 @@ impl Memory {
 impl MemoryPool {
     fn answers(&self) -> Result<(), NodesError> {
         if self.outage {
-            let (method, url, fault) = ("GET".to_owned(), "memory:".to_owned(), HttpFault::Timeout);
-            return Err(HttpError { method, url, attempts: 1, elapsed: Duration::ZERO, fault }.into());
+            let (call, fault) = ("GET memory:".to_owned(), HttpFault::Timeout);
+            return Err(HttpError { call, attempts: 1, elapsed: Duration::ZERO, fault }.into());
         }
         Ok(())
     }

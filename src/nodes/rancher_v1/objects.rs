@@ -257,18 +257,18 @@ pub(super) fn absent(cluster: &Value, name: &str) -> String {
 mod tests {
     use super::*;
 
-    fn cluster(pool: Value) -> Value {
+    fn cluster(pool: &Value) -> Value {
         json!({"metadata": {"name": "worker-cluster", "resourceVersion": "46559"},
             "spec": {"rkeConfig": {"machinePools": [{"name": "ctrl", "quantity": 1}, pool]}}})
     }
 
-    fn found(pool: Value) -> MachinePool {
+    fn found(pool: &Value) -> MachinePool {
         MachinePool::find(&cluster(pool), "gpu").unwrap().unwrap()
     }
 
     #[test]
     fn the_patch_compares_before_it_replaces() {
-        let patch = found(json!({"name": "gpu", "quantity": 3})).patch(5);
+        let patch = found(&json!({"name": "gpu", "quantity": 3})).patch(5);
         let expected = json!([
             {"op": "test", "path": "/spec/rkeConfig/machinePools/1/name", "value": "gpu"},
             {"op": "test", "path": "/spec/rkeConfig/machinePools/1/quantity", "value": 3},
@@ -276,7 +276,7 @@ mod tests {
         ]);
         assert_eq!(patch, expected);
         for absent in [json!({"name": "gpu"}), json!({"name": "gpu", "quantity": null})] {
-            let pool = found(absent);
+            let pool = found(&absent);
             assert_eq!(pool.quantity(), 1);
             let patch = pool.patch(0);
             assert_eq!(patch[1], json!({"op": "test", "path": "/metadata/resourceVersion", "value": "46559"}));
@@ -299,20 +299,20 @@ mod tests {
         ] {
             let mut pool = json!({"name": "gpu", "quantity": 1});
             pool[field] = value;
-            let error = found(pool).refuse("gpu").unwrap_err().to_string();
+            let error = found(&pool).refuse("gpu").unwrap_err().to_string();
             assert!(error.contains(said), "{error}");
         }
         let untouched = json!({"name": "gpu", "quantity": 1, "autoscalingMinSize": null, "paused": false,
             "machineDeploymentAnnotations": {"team": "air"}});
-        assert_eq!(found(untouched).refuse("gpu"), Ok(()));
+        assert_eq!(found(&untouched).refuse("gpu"), Ok(()));
     }
 
     #[test]
     fn unusable_answers_are_said() {
         let imported = json!({"metadata": {"name": "worker-cluster"}, "spec": {}});
         assert!(MachinePool::find(&imported, "gpu").unwrap_err().to_string().contains("machinePools"));
-        let negative = MachinePool::find(&cluster(json!({"name": "gpu", "quantity": -1})), "gpu");
+        let negative = MachinePool::find(&cluster(&json!({"name": "gpu", "quantity": -1})), "gpu");
         assert!(negative.unwrap_err().to_string().contains("quantity is -1"));
-        assert!(absent(&cluster(json!({"name": "gpu"})), "cpu").contains("it has ctrl, gpu"));
+        assert!(absent(&cluster(&json!({"name": "gpu"})), "cpu").contains("it has ctrl, gpu"));
     }
 }

@@ -113,7 +113,7 @@ mod tests {
 
     use super::*;
 
-    fn node(change: Value) -> Node {
+    fn node(change: &Value) -> Node {
         let mut node = json!({"id": "c-abcde:m-klmno", "nodePoolId": "c-abcde:np-fghij", "nodeName": "gpu-worker-1",
             "state": "active", "transitioning": "no", "transitioningMessage": "", "created": "2026-02-19T19:13:05Z"});
         for (key, value) in change.as_object().unwrap() {
@@ -134,7 +134,7 @@ mod tests {
             (json!({"state": "removing"}), Phase::Leaving),
             (json!({"removed": "2026-02-19T20:00:00Z"}), Phase::Leaving),
         ] {
-            assert_eq!(node(change.clone()).phase(), phase, "{change}");
+            assert_eq!(node(&change).phase(), phase, "{change}");
         }
     }
 
