@@ -1,4 +1,6 @@
 //! The integration tests: one binary, a module a subject.
 
 mod architecture;
+mod leader;
+mod nodes;
 mod science;
