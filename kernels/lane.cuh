@@ -26,10 +26,12 @@ __device__ inline float channel_of(const float (&values)[WIDTH], u32 channel) {
 __device__ inline void to_quantities(const Program& program, u32 first, float pressure_pa, float temperature,
                                      float (&values)[WIDTH], float (&ratios)[DOSE ? WIDTH : 1]) {
     float rho = 1.0f;
+    float inverse = 1.0f;
     if constexpr (DENSE) {
         if constexpr (SKYDOSE_DENSITY == DENSITY_FIELD) temperature = channel_of(values, program.temperature);
         const float humidity = program.humidity == NONE ? 0.0f : channel_of(values, program.humidity);
         rho = density(pressure_pa, temperature, humidity);
+        inverse = 1.0f / rho;
     }
 #pragma unroll
     for (u32 j = 0; j < WIDTH; ++j) {
@@ -37,15 +39,11 @@ __device__ inline void to_quantities(const Program& program, u32 first, float pr
         if constexpr (LOG) {
             if (program.log >> lane & 1) values[j] = expf(values[j]);
         }
-        if constexpr (DOSE) ratios[j] = program.dose_thin >> lane & 1 ? values[j] / rho : values[j];
+        if constexpr (DOSE) ratios[j] = program.dose_thin >> lane & 1 ? values[j] * inverse : values[j];
         // Chosen, not multiplied by zero: a lane without density is not
         // missing where temperature or humidity are.
         if constexpr (DENSE) {
-            if (program.dense >> lane & 1) {
-                values[j] *= rho;
-            } else if (program.thin >> lane & 1) {
-                values[j] /= rho;
-            }
+            if ((program.dense | program.thin) >> lane & 1) values[j] *= program.dense >> lane & 1 ? rho : inverse;
         }
     }
 }
