@@ -40,6 +40,7 @@ pub mod nodes;
 pub mod plan;
 pub mod queue;
 pub mod scaling;
+pub mod simulate;
 pub mod store;
 pub mod telemetry;
 pub mod time;

@@ -2,11 +2,13 @@
 
 mod args;
 mod compute;
+mod decide;
 mod demo;
 mod devices;
 mod inspect;
 mod prepare;
 mod sample;
+mod simulate;
 
 use std::{
     io::{self, Write as _},
@@ -44,6 +46,10 @@ pub enum Command {
     Inspect(inspect::Inspect),
     /// Write fields in the form that loads fastest.
     Prepare(prepare::Prepare),
+    /// Decide on a sample of the queue and its nodes, and explain.
+    Decide(decide::Decide),
+    /// Try scaling policies on past or made-up demand, in virtual time.
+    Simulate(simulate::Simulate),
 }
 
 /// How a command ended, when it ended well.
@@ -78,6 +84,8 @@ impl Cli {
             Command::Devices(devices) => devices.run(),
             Command::Inspect(inspect) => inspect.run(),
             Command::Prepare(prepare) => prepare.run(self.verbose),
+            Command::Decide(decide) => decide.run(),
+            Command::Simulate(simulate) => simulate.run(),
         }
     }
 }

@@ -167,7 +167,7 @@ impl Plan<'_> {
             policy: policy.name().to_owned(),
             outcome,
             reason: format!("{}: {what}", demand.why),
-            asked: Some(if asked == capacity { before } else { in_nodes(view, asked) }),
+            asked: Some(if (asked - capacity).abs() < 1e-9 { before } else { in_nodes(view, asked) }),
             pools,
             held_back: log,
         }
@@ -193,13 +193,15 @@ impl Plan<'_> {
 /// Names the nodes: who is called back, who drains, who is deleted now.
 fn settle(pool: &PoolView, nodes: u32, log: &mut Vec<HeldBack>) -> PoolDecision {
     let standing = pool.standing();
-    let lives: HashMap<&str, Life> = pool.nodes.iter().map(|node| (node.name, node.life)).collect();
-    let life = |name: &str| lives.get(name).copied();
+    let lives: HashMap<&str, (Life, bool)> =
+        pool.nodes.iter().map(|node| (node.name, (node.life, node.leader))).collect();
+    let life = |name: &str| lives.get(name).map(|(life, _)| *life);
     let mut drain = victims::leaving(pool);
     let more = nodes.saturating_sub(standing);
     let called_back = more.min(count(drain.len()));
     drain.truncate(drain.len() - called_back as usize);
-    let mut remove: Vec<&str> = drain.iter().copied().filter(|name| life(name) == Some(Life::Drained)).collect();
+    let may_be_deleted = |name: &str| lives.get(name).is_some_and(|(life, leader)| *life == Life::Drained && !leader);
+    let mut remove: Vec<&str> = drain.iter().copied().filter(|name| may_be_deleted(name)).collect();
     for name in victims::candidates(pool).into_iter().take(standing.saturating_sub(nodes) as usize) {
         let list = if life(name) == Some(Life::Booting) { &mut remove } else { &mut drain };
         list.push(name);
@@ -213,7 +215,7 @@ fn settle(pool: &PoolView, nodes: u32, log: &mut Vec<HeldBack>) -> PoolDecision 
         log.push(HeldBack { guard: Guard::Unacked, pool: name, from: wished, to: holding, why });
     }
     let target = wished.max(holding);
-    let still_there = drain.iter().filter(|name| life(name) != Some(Life::Drained)).count();
+    let still_there = drain.iter().filter(|name| !may_be_deleted(name)).count();
     PoolDecision {
         name: pool.settings.name.clone(),
         wanted: pool.wanted,
@@ -255,7 +257,8 @@ fn remember(view: &View, policy: &dyn Policy, demand: &Demand, decision: &Decisi
     guard::remember_demand(memory, &view.settings.guards, view.now, demand);
     memory.at = Some(view.now);
     memory.backlog = view.jobs;
-    memory.arrivals_per_s = Some(view.arrivals_per_s);
+    memory.arrivals_per_s = Some(view.arrivals.slowly);
+    memory.arrivals_lately_per_s = Some(view.arrivals.quickly);
     if decision.outcome == Outcome::Grow {
         memory.grew_at = Some(view.now);
     }

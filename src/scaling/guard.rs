@@ -62,7 +62,7 @@ pub fn pass_over(view: &mut View, memory: &mut BTreeMap<String, PoolMemory>, log
         give_up(pool, failing.is_some(), guards.provision_within);
         let to = pool.standing();
         let why = failing.unwrap_or_else(|| "it failed a while ago".to_owned());
-        let why = format!("{why}; no more is asked of it until {:.0}", until);
+        let why = format!("{why}; no more is asked of it until {until:.0}");
         log.push(HeldBack { guard: Guard::Backoff, pool: Some(pool.settings.name.clone()), from: before, to, why });
     }
 }

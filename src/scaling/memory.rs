@@ -9,13 +9,15 @@ use serde::{Deserialize, Serialize};
 
 /// What is remembered between decisions.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct Memory {
     /// When the last sample that could be judged was taken.
     #[schemars(with = "Option<String>")]
     pub at: Option<Timestamp>,
     /// Jobs arriving per second, smoothed.
     pub arrivals_per_s: Option<f64>,
+    /// The same over a fifth of the time.
+    pub arrivals_lately_per_s: Option<f64>,
     /// Jobs that waited or were held at `at`.
     pub backlog: u64,
     /// What was asked for within the longest stabilisation window, oldest
@@ -44,7 +46,7 @@ pub struct Asked {
 
 /// What is remembered of a pool.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields, default)]
+#[serde(default)]
 pub struct PoolMemory {
     /// Jobs per second of a busy node, smoothed.
     pub jobs_per_s: Option<f64>,

@@ -13,18 +13,21 @@
 //! | how it is set up | `settings.rs` |
 //! | what is to be done | `decision.rs` |
 //! | what is remembered | `memory.rs` |
+//! | all of it as one document | `record.rs` |
 //! | what the figures ask for | `policies/`, one file a policy |
 //! | what holds it back | `guard.rs`, `schedule.rs` |
 //! | which pools, which nodes | `mix.rs`, `victims.rs` |
 //!
 //! How it fits together, and why, is in `design.md` beside this file.
 
+mod check;
 mod decide;
 mod decision;
 mod guard;
 mod memory;
 mod mix;
 mod policies;
+mod record;
 mod sample;
 mod schedule;
 pub mod settings;
@@ -33,9 +36,11 @@ mod tests;
 mod victims;
 mod view;
 
+pub use check::Fault;
 pub use decide::decide;
 pub use decision::{Decision, Guard, HeldBack, Outcome, PoolDecision};
 pub use memory::{Asked, Memory, PoolMemory, Window};
+pub use record::{Record, VERSION, schema};
 pub use sample::{Node, NodeState, Part, Pool, Queue, Sample, Worker, WorkerState};
 pub use settings::Settings;
 

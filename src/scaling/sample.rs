@@ -1,4 +1,7 @@
 //! What is seen at one instant: the queue, the nodes, the workers.
+//!
+//! Readers pass over fields that they do not know, so that an older program
+//! reads what a newer one writes.
 
 use std::time::Duration;
 
@@ -9,10 +12,9 @@ use serde::{Deserialize, Serialize};
 /// Everything that a decision stands on. Ages are as of `at`; a part that was
 /// read earlier says when.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Sample {
     /// When the sample was put together; the decision's "now".
-    #[schemars(with = "String")]
+    #[schemars(with = "String", extend("format" = "date-time"))]
     pub at: Timestamp,
     /// The jobs' queues, one a priority.
     pub queues: Part<Vec<Queue>>,
@@ -29,7 +31,6 @@ pub struct Sample {
 /// A part of the sample that has its own source, and can be old or incomplete
 /// on its own.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Part<T> {
     /// When the source was asked last with success; absent where never.
     #[serde(default)]
@@ -44,7 +45,6 @@ pub struct Part<T> {
 
 /// The queue of one priority.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Queue {
     /// Which: `high` or `normal`.
     pub priority: String,
@@ -67,7 +67,6 @@ pub struct Queue {
 
 /// A pool of equal nodes.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Pool {
     /// As in the settings.
     pub name: String,
@@ -85,7 +84,6 @@ pub struct Pool {
 
 /// A node of a pool.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Node {
     /// The name that workers report too.
     pub name: String,
@@ -114,7 +112,6 @@ pub enum NodeState {
 
 /// A worker: one a node.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(deny_unknown_fields)]
 pub struct Worker {
     /// The node it runs on.
     pub node: String,

@@ -44,6 +44,7 @@ impl Schedule {
     }
 
     /// What is wrong with it: the entry, its value, what was expected.
+    #[must_use]
     pub fn faults(&self) -> Vec<(&'static str, String, &'static str)> {
         let cron = |entry, text: &String| {
             text.parse::<Cron>()

@@ -38,20 +38,17 @@ pub struct Settings {
     pub schedules: Vec<Schedule>,
 }
 
-/// Enough nodes that the backlog is gone in time.
+/// Enough nodes that no job waits longer than allowed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct DrainTime {
-    /// How long the jobs in the queue may take to be gone. Where a boot takes
-    /// more than half of this, twice a boot.
+    /// How long a job may wait.
     #[serde(with = "duration")]
     pub within: Duration,
     /// Nodes are let go only once what is left takes those that stay no
-    /// longer than this.
+    /// longer than this. Longer is cheaper, and the last jobs wait longer.
     #[serde(with = "duration")]
     pub let_go_below: Duration,
-    /// The part of a node's time that steady arrivals may fill, 0 to 1.
-    pub utilisation: f64,
 }
 
 /// One node for so many jobs.
@@ -165,7 +162,7 @@ const fn one() -> f64 {
 }
 
 const fn usual_boot() -> Duration {
-    Duration::from_secs(8 * 60)
+    Duration::from_mins(8)
 }
 
 fn utc() -> String {
@@ -173,7 +170,7 @@ fn utc() -> String {
 }
 
 const fn minutes(n: u64) -> Duration {
-    Duration::from_secs(n * 60)
+    Duration::from_mins(n)
 }
 
 impl Default for Settings {
@@ -183,7 +180,7 @@ impl Default for Settings {
             interval: Duration::from_secs(10),
             stale_after: Duration::from_secs(45),
             paused: false,
-            smoothing: minutes(1),
+            smoothing: minutes(5),
             drain_time: DrainTime::default(),
             backlog: Backlog::default(),
             ratio: Ratio::default(),
@@ -196,7 +193,7 @@ impl Default for Settings {
 
 impl Default for DrainTime {
     fn default() -> Self {
-        Self { within: minutes(15), let_go_below: minutes(1), utilisation: 0.9 }
+        Self { within: minutes(20), let_go_below: minutes(6) }
     }
 }
 

@@ -30,7 +30,7 @@ pub struct View<'a> {
     /// Jobs arriving per second, as last measured.
     pub arriving_per_s: f64,
     /// The same, smoothed.
-    pub arrivals_per_s: f64,
+    pub arrivals: Arrivals,
     /// Jobs completed per second, as last measured; absent where unknown.
     pub completions_per_s: Option<f64>,
     /// Seconds since the job that waits longest was submitted.
@@ -40,6 +40,15 @@ pub struct View<'a> {
     /// Whether any speed is known. If not, every node counts as one job per
     /// second, and only numbers of nodes mean anything.
     pub speed_known: bool,
+}
+
+/// Jobs arriving per second, smoothed.
+#[derive(Debug, Clone, Copy)]
+pub struct Arrivals {
+    /// Over the time that the settings give.
+    pub slowly: f64,
+    /// Over a fifth of it.
+    pub quickly: f64,
 }
 
 /// Capacity over time, in jobs per second.
@@ -111,7 +120,7 @@ impl<'a> View<'a> {
         let mut workers: HashMap<&str, &Worker> =
             sample.workers.seen.iter().map(|worker| (worker.node.as_str(), worker)).collect();
         let since_last_s = memory.at.map_or(0.0, |at| seconds(sample.at.duration_since(at)).max(0.0));
-        let fresh = 1.0 - (-since_last_s / settings.smoothing.as_secs_f64().max(1e-3)).exp();
+        let fresh = weight(since_last_s, settings.smoothing.as_secs_f64());
         let schedules = in_force(settings, sample.at);
         let mut pools: Vec<PoolView> = settings
             .pools
@@ -143,7 +152,7 @@ impl<'a> View<'a> {
             backlog: backlog as f64,
             jobs: backlog,
             arriving_per_s: arriving,
-            arrivals_per_s: memory.arrivals_per_s.map_or(arriving, |before| before + fresh * (arriving - before)),
+            arrivals: Arrivals::new(settings, memory, since_last_s, arriving),
             completions_per_s,
             oldest_age_s: sample.queues.seen.iter().filter_map(|q| q.oldest_age_s).fold(0.0, f64::max),
             outside,
@@ -190,6 +199,30 @@ impl<'a> View<'a> {
         least(&mut self.pools.iter().filter(|pool| pool.standing() < pool.room).map(boot))
             .or_else(|| least(&mut self.pools.iter().map(boot)))
             .unwrap_or(0.0)
+    }
+}
+
+impl Arrivals {
+    fn new(settings: &Settings, memory: &Memory, since_last_s: f64, arriving: f64) -> Self {
+        let smooth = |before: Option<f64>, over_s: f64| {
+            before.map_or(arriving, |before| before + weight(since_last_s, over_s) * (arriving - before))
+        };
+        let over_s = settings.smoothing.as_secs_f64();
+        Self {
+            slowly: smooth(memory.arrivals_per_s, over_s),
+            quickly: smooth(memory.arrivals_lately_per_s, over_s / 5.0),
+        }
+    }
+
+    /// What can be reckoned with for a while: a burst is no trend yet, and
+    /// what has ended is none any more.
+    pub fn surely(&self) -> f64 {
+        self.slowly.min(self.quickly)
+    }
+
+    /// What may go on: all that has not clearly ended.
+    pub fn perhaps(&self) -> f64 {
+        if self.quickly < self.slowly / 10.0 { self.quickly } else { self.slowly }
     }
 }
 
@@ -319,6 +352,12 @@ fn fill_in_speeds(pools: &mut [PoolView]) -> bool {
         pool.speed = known.unwrap_or(1.0);
     }
     known.is_some()
+}
+
+/// The weight of a new figure after so long, against one smoothed over so
+/// long.
+fn weight(since_s: f64, over_s: f64) -> f64 {
+    1.0 - (-since_s / over_s.max(1e-3)).exp()
 }
 
 /// The sum of what is known; `None` where nothing is.

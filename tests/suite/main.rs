@@ -3,4 +3,5 @@
 mod architecture;
 mod leader;
 mod nodes;
+mod scaling;
 mod science;

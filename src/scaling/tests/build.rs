@@ -25,7 +25,7 @@ pub fn pool(name: &str, minimum: u32, maximum: u32) -> settings::Pool {
         maximum,
         price: 1.0,
         jobs_per_s: Some(0.1),
-        boot: std::time::Duration::from_secs(480),
+        boot: std::time::Duration::from_mins(8),
     }
 }
 

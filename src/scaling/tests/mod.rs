@@ -1,7 +1,8 @@
 //! Cases and properties of decisions.
 
-mod build;
+pub mod build;
 mod cases;
+mod properties;
 
 use std::time::Duration;
 
@@ -42,8 +43,8 @@ fn settings_need_no_more_than_their_pools() {
         r#"{"drain_time": {"within": "20m"}, "pools": [{"name": "gpu", "minimum": 1, "maximum": 20}]}"#,
     )
     .unwrap();
-    assert_eq!(settings.drain_time.within, Duration::from_secs(1200));
-    assert_eq!(settings.pools[0].boot, Duration::from_secs(480));
+    assert_eq!(settings.drain_time.within, Duration::from_mins(20));
+    assert_eq!(settings.pools[0].boot, Duration::from_mins(8));
     let fault = serde_json::from_str::<Settings>(r#"{"polcy": "ratio"}"#).unwrap_err().to_string();
     assert!(fault.contains("polcy"), "{fault}");
 }

@@ -63,7 +63,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("bytes", &[]),
     ("clap", &["main", "app", "cli"]),
     ("croner", &["scaling"]),
-    ("csv", &["trajectory", "job"]),
+    ("csv", &["trajectory", "job", "simulate/trace"]),
     ("cudarc", &["compute/cuda"]),
     ("fastrand", &[]),
     ("flate2", &["trajectory", "field"]),
