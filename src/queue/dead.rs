@@ -55,7 +55,7 @@ impl DeadLetter {
     #[must_use]
     pub fn reason(&self) -> &str {
         let headers = &self.message.properties.headers;
-        headers.get(REASON).or_else(|| headers.get("x-first-death-reason")).map_or("not said", String::as_str)
+        headers.get(REASON).map_or("not said", String::as_str)
     }
 
     /// What went wrong, in words; empty where nothing was said.
@@ -72,13 +72,8 @@ impl DeadLetter {
         let properties = &mut message.properties;
         properties.attempt = 0;
         properties.crashes = 0;
-        properties.headers.retain(|name, _| {
-            name != REASON
-                && name != ERROR
-                && !name.starts_with("x-death")
-                && !name.starts_with("x-first-death")
-                && !name.starts_with("x-last-death")
-        });
+        properties.headers.remove(REASON);
+        properties.headers.remove(ERROR);
         message
     }
 }
@@ -90,12 +85,7 @@ mod tests {
 
     #[test]
     fn a_job_starts_again_without_its_past() {
-        let headers = [
-            (REASON, "attempts"),
-            (ERROR, "store is full"),
-            ("x-first-death-reason", "rejected"),
-            ("traceparent", "00-1"),
-        ];
+        let headers = [(REASON, "attempts"), (ERROR, "store is full"), ("traceparent", "00-1")];
         let letter = DeadLetter {
             message: Message {
                 properties: Properties {

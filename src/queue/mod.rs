@@ -17,9 +17,13 @@
 //! the broker's disks, and confirmed; only then may the delivery that led to
 //! it be acknowledged.
 
+pub mod amqp;
+pub mod contract;
 mod dead;
 mod election;
 mod figures;
+pub mod management;
+pub mod memory;
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
@@ -246,7 +250,17 @@ pub enum QueueError {
         /// What would have worked.
         expected: String,
     },
-    /// A message that this program did not write.
+    /// The settings cannot be used.
+    #[error("{field} is {value}, expected {expected}")]
+    Settings {
+        /// Which.
+        field: String,
+        /// As found, without secrets.
+        value: String,
+        /// What would work.
+        expected: String,
+    },
+    /// A message that this program did not write, or cannot send.
     #[error("message {message_id}: {field} is {value}, expected {expected}")]
     Message {
         /// Which.

@@ -1,6 +1,7 @@
 //! The integration tests: one binary, a module a subject.
 
 mod architecture;
+mod broker;
 mod leader;
 mod nodes;
 mod scaling;

@@ -1,0 +1,421 @@
+//! Private nodes of RabbitMQ: own ports, own folder, and an end with the
+//! process that started them, whatever ends it.
+
+use std::{
+    fs,
+    io::{BufRead as _, BufReader},
+    net::TcpListener,
+    os::unix::fs::PermissionsExt as _,
+    path::{Path, PathBuf},
+    process::{Child, Command, Stdio},
+    sync::{Mutex, MutexGuard, OnceLock, PoisonError},
+    thread::sleep,
+    time::{Duration, Instant},
+};
+
+use reqwest::Method;
+use serde_json::json;
+
+use super::{Api, Place};
+
+/// Starts a command, says its process id and ends it when standard input
+/// closes: when whoever started it is gone.
+const KEEPER: &str = r#""$@" >"$LOG" 2>&1 & pid=$!; echo $pid; read -r _; kill -KILL $pid 2>/dev/null; wait"#;
+
+/// Where the scripts are that need no systemd and no particular user.
+const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
+const CONTROL: &str = "/usr/lib/rabbitmq/bin/rabbitmqctl";
+
+/// For a cold start on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
+
+/// One node.
+pub struct Broker {
+    node: Node,
+    epmd: Kept,
+    running: Mutex<Kept>,
+}
+
+/// Three nodes that are one broker.
+pub struct Cluster {
+    /// The nodes.
+    pub brokers: Vec<Broker>,
+}
+
+/// Names and ports of a node.
+#[derive(Debug, Clone)]
+struct Node {
+    root: PathBuf,
+    /// As the node sees it, below its root.
+    folder: PathBuf,
+    name: String,
+    amqp: u16,
+    management: u16,
+    distribution: u16,
+    epmd: u16,
+}
+
+/// A process that ends with this one.
+struct Kept {
+    keeper: Child,
+    pid: u32,
+}
+
+impl Kept {
+    fn start(log: &Path, command: &mut Command) -> Self {
+        let mut keeper = Command::new("bash");
+        keeper.args(["-c", KEEPER, "keeper"]).arg(command.get_program()).args(command.get_args());
+        keeper.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("LOG", log);
+        let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
+        let mut line = String::new();
+        BufReader::new(keeper.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
+        let pid = line.trim().parse().expect("a process id");
+        Self { keeper, pid }
+    }
+
+    fn signal(&self, signal: &str) {
+        let sent = Command::new("kill").args([&format!("-{signal}"), &self.pid.to_string()]).status().expect("kill");
+        assert!(sent.success(), "signal {signal} to {}", self.pid);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        drop(self.keeper.stdin.take());
+        // It has killed and waited.
+        let _ = self.keeper.wait();
+    }
+}
+
+impl Node {
+    fn new(name: &str, epmd: u16) -> Self {
+        let root = PathBuf::from(std::env::var("SKYDOSE_TEST_RABBITMQ_ROOT").unwrap_or_else(|_| "/".into()));
+        assert!(
+            below(&root, Path::new(SERVER)).exists(),
+            "{} is missing: tests/run installs RabbitMQ, or `apt-get install rabbitmq-server` does",
+            below(&root, Path::new(SERVER)).display()
+        );
+        let folder = PathBuf::from(format!("/tmp/skydose-rabbitmq-{}-{name}-{}", std::process::id(), free_port()));
+        let node = Self {
+            root,
+            folder,
+            name: format!("{name}@localhost"),
+            amqp: free_port(),
+            management: free_port(),
+            distribution: free_port(),
+            epmd,
+        };
+        node.write("");
+        node
+    }
+
+    fn foreign(&self) -> bool {
+        self.root != Path::new("/")
+    }
+
+    /// The folder as this process sees it.
+    fn outside(&self) -> PathBuf {
+        below(&self.root, &self.folder)
+    }
+
+    fn write(&self, more: &str) {
+        let folder = self.outside();
+        fs::create_dir_all(&folder).expect("a folder");
+        let (amqp, management) = (self.amqp, self.management);
+        // Counts are wanted sooner than once in five seconds.
+        let config = format!(
+            "listeners.tcp.1 = 127.0.0.1:{amqp}\nmanagement.tcp.ip = 127.0.0.1\nmanagement.tcp.port = {management}\n\
+             loopback_users.guest = false\ncollect_statistics_interval = 1000\n\
+             disk_free_limit.absolute = 50MB\nlog.file.level = warning\n{more}"
+        );
+        let advanced = "[{rabbit, [{quorum_tick_interval, 1000}]}].\n";
+        for (file, text) in
+            [("rabbitmq.conf", config.as_str()), ("advanced.config", advanced), ("plugins", "[rabbitmq_management].\n")]
+        {
+            fs::write(folder.join(file), text).expect("a file");
+        }
+        let cookie = folder.join(".erlang.cookie");
+        if !cookie.exists() {
+            fs::write(&cookie, "skydosetests").expect("a cookie");
+            fs::set_permissions(&cookie, fs::Permissions::from_mode(0o400)).expect("a cookie for one");
+        }
+        if self.foreign() {
+            let owner =
+                Command::new("chroot").arg(&self.root).args(["chown", "-R", "rabbitmq"]).arg(&self.folder).status();
+            assert!(owner.expect("chroot").success(), "a folder of the user rabbitmq");
+        }
+    }
+
+    /// A command in the node's system, with the node's environment.
+    fn command(&self, program: &str, arguments: &[&str]) -> Command {
+        let file = |name: &str| self.folder.join(name).display().to_string();
+        let variables = [
+            ("HOME", self.folder.display().to_string()),
+            ("ERL_EPMD_PORT", self.epmd.to_string()),
+            ("ERL_EPMD_ADDRESS", "127.0.0.1".into()),
+            ("RABBITMQ_NODENAME", self.name.clone()),
+            ("RABBITMQ_NODE_IP_ADDRESS", "127.0.0.1".into()),
+            ("RABBITMQ_NODE_PORT", self.amqp.to_string()),
+            ("RABBITMQ_DIST_PORT", self.distribution.to_string()),
+            ("RABBITMQ_MNESIA_BASE", file("data")),
+            ("RABBITMQ_LOG_BASE", file("log")),
+            ("RABBITMQ_ENABLED_PLUGINS_FILE", file("plugins")),
+            ("RABBITMQ_CONFIG_FILE", file("rabbitmq.conf")),
+            ("RABBITMQ_CONF_ENV_FILE", file("none")),
+            ("RABBITMQ_ADVANCED_CONFIG_FILE", file("advanced.config")),
+            ("RABBITMQ_GENERATED_CONFIG_DIR", file("generated")),
+            ("RABBITMQ_PID_FILE", file("pid")),
+            ("RABBITMQ_FEATURE_FLAGS_FILE", file("feature_flags")),
+            (
+                "RABBITMQ_SERVER_ADDITIONAL_ERL_ARGS",
+                "-kernel inet_dist_use_interface {127,0,0,1} +S 1:1 +sbwt none".into(),
+            ),
+            // The script then becomes the node, so that a signal meets it.
+            ("RUNNING_UNDER_SYSTEMD", "yes".into()),
+        ];
+        let mut command = if self.foreign() {
+            let mut command = Command::new("chroot");
+            command.arg("--userspec=rabbitmq:rabbitmq").arg(&self.root).arg("/usr/bin/env");
+            command.args(variables.map(|(name, value)| format!("{name}={value}"))).arg(program);
+            command
+        } else {
+            let mut command = Command::new(program);
+            command.envs(variables);
+            command
+        };
+        command.args(arguments);
+        command
+    }
+
+    fn log(&self) -> PathBuf {
+        self.outside().join("output")
+    }
+
+    fn start(&self) -> Kept {
+        Kept::start(&self.log(), &mut self.command(SERVER, &[]))
+    }
+
+    fn wait(&self) {
+        let start = Instant::now();
+        loop {
+            let output = fs::read_to_string(self.log()).unwrap_or_default();
+            if output.contains("completed with") {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "RabbitMQ did not start in {PATIENCE:?}:\n{output}");
+            sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Broker {
+    /// The broker of all tests that do it no harm.
+    pub fn shared() -> &'static Self {
+        static SHARED: OnceLock<Broker> = OnceLock::new();
+        SHARED.get_or_init(Self::start)
+    }
+
+    /// The broker that is killed and frozen, by one test at a time; each finds
+    /// it running.
+    pub fn victim() -> MutexGuard<'static, Self> {
+        static VICTIM: OnceLock<Mutex<Broker>> = OnceLock::new();
+        let victim = VICTIM.get_or_init(|| Mutex::new(Self::start())).lock().unwrap_or_else(PoisonError::into_inner);
+        if victim.api().try_call(Method::GET, "overview", None).is_err() {
+            // The test before ended early.
+            victim.restart();
+        }
+        victim
+    }
+
+    /// A node of its own.
+    pub fn start() -> Self {
+        Self::starting("rabbit", None, free_port())
+    }
+
+    fn starting(name: &str, epmd: Option<Kept>, port: u16) -> Self {
+        let node = Node::new(name, port);
+        let epmd = epmd.unwrap_or_else(|| node_epmd(&node));
+        let running = Mutex::new(node.start());
+        node.wait();
+        Self { node, epmd, running }
+    }
+
+    /// `amqp://…`, as the administrator, to the virtual host `/`.
+    pub fn uri(&self) -> String {
+        format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.node.amqp)
+    }
+
+    /// `http://…`, as the administrator.
+    pub fn management_uri(&self) -> String {
+        format!("http://guest:guest@127.0.0.1:{}", self.node.management)
+    }
+
+    /// The management API.
+    pub fn api(&self) -> Api {
+        Api { uri: self.management_uri() }
+    }
+
+    /// An empty virtual host.
+    pub fn vhost(&self, name: &str) -> Place {
+        let api = self.api();
+        let _ = api.try_call(Method::DELETE, &format!("vhosts/{name}"), None);
+        api.call(Method::PUT, &format!("vhosts/{name}"), Some(json!({})));
+        let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
+        api.call(Method::PUT, &format!("permissions/{name}/guest"), Some(all));
+        let address = format!("127.0.0.1:{}", self.node.amqp);
+        Place {
+            uri: format!("amqp://guest:guest@{address}/{name}"),
+            management_uri: self.management_uri(),
+            vhost: name.to_owned(),
+            address,
+        }
+    }
+
+    /// A virtual host with the topology declared.
+    pub async fn place(&self, name: &str) -> Place {
+        super::logs();
+        let place = self.vhost(name);
+        place.apply().await;
+        place
+    }
+
+    fn process(&self) -> MutexGuard<'_, Kept> {
+        self.running.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// kill -9.
+    pub fn kill(&self) {
+        let mut process = self.process();
+        process.signal("KILL");
+        let _ = process.keeper.stdin.take();
+        let _ = process.keeper.wait();
+    }
+
+    /// Freezes the node: its kernel still accepts connections.
+    pub fn freeze(&self) {
+        self.process().signal("STOP");
+    }
+
+    /// Goes on after [`freeze`](Self::freeze).
+    pub fn thaw(&self) {
+        self.process().signal("CONT");
+    }
+
+    /// Starts again with the same data, after [`kill`](Self::kill) or without.
+    pub fn restart(&self) {
+        let mut process = self.process();
+        if process.keeper.stdin.is_some() {
+            process.signal("KILL");
+            let _ = process.keeper.stdin.take();
+            let _ = process.keeper.wait();
+        }
+        *process = self.node.start();
+        self.node.wait();
+    }
+
+    /// rabbitmqctl.
+    pub fn control(&self, arguments: &[&str]) {
+        let output = self.node.command(CONTROL, arguments).output().expect("rabbitmqctl");
+        assert!(output.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&output.stderr));
+    }
+
+    /// Below what part of the memory publishers are read from.
+    pub fn memory_watermark(&self, part: &str) {
+        self.control(&["set_vm_memory_high_watermark", part]);
+    }
+
+    /// The broker's version, `3.10.8`.
+    pub fn version(&self) -> String {
+        let overview = self.api().call(Method::GET, "overview", None);
+        overview["rabbitmq_version"].as_str().expect("a version").to_owned()
+    }
+}
+
+impl Drop for Broker {
+    fn drop(&mut self) {
+        self.kill_quietly();
+        let _ = &self.epmd;
+        // The node is gone: nobody writes there any more.
+        let _ = fs::remove_dir_all(self.node.outside());
+    }
+}
+
+impl Broker {
+    fn kill_quietly(&self) {
+        let mut process = self.process();
+        drop(process.keeper.stdin.take());
+        let _ = process.keeper.wait();
+    }
+}
+
+impl Cluster {
+    /// Three nodes that have found each other.
+    pub fn start() -> Self {
+        let port = free_port();
+        let nodes: Vec<Node> = (1..=3).map(|n| Node::new(&format!("rabbit{n}"), port)).collect();
+        let mut more = "cluster_formation.peer_discovery_backend = classic_config\n".to_owned();
+        for (n, node) in (1..).zip(&nodes) {
+            more += &format!("cluster_formation.classic_config.nodes.{n} = {}\n", node.name);
+        }
+        let mut epmd = Some(node_epmd(&nodes[0]));
+        for node in &nodes {
+            node.write(&more);
+        }
+        let running: Vec<Kept> = nodes.iter().map(Node::start).collect();
+        let brokers = nodes.into_iter().zip(running).map(|(node, process)| {
+            node.wait();
+            // One for all three; the others keep something that ends at once.
+            let epmd = epmd.take().unwrap_or_else(|| Kept::start(Path::new("/dev/null"), &mut Command::new("true")));
+            Broker { node, epmd, running: Mutex::new(process) }
+        });
+        let cluster = Self { brokers: brokers.collect() };
+        cluster.wait_for(3);
+        cluster
+    }
+
+    fn wait_for(&self, nodes: usize) {
+        let start = Instant::now();
+        loop {
+            let there = self.brokers[0].api().call(Method::GET, "nodes", None);
+            let running = |list: &Vec<serde_json::Value>| list.iter().filter(|n| n["running"] == json!(true)).count();
+            if there.as_array().map(running) == Some(nodes) {
+                return;
+            }
+            assert!(start.elapsed() < PATIENCE, "the nodes found each other not in {PATIENCE:?}: {there}");
+            sleep(Duration::from_millis(200));
+        }
+    }
+
+    /// A virtual host with the topology, reached through all nodes.
+    pub async fn place(&self, name: &str) -> Place {
+        let mut place = self.brokers[0].place(name).await;
+        let uris = self.brokers.iter().map(|b| format!("amqp://guest:guest@127.0.0.1:{}/{name}", b.node.amqp));
+        place.uri = uris.collect::<Vec<_>>().join(",");
+        place
+    }
+
+    /// The node that leads a queue.
+    pub fn leader_of(&self, place: &Place, queue: &str) -> &Broker {
+        let path = format!("queues/{}/{queue}", place.vhost);
+        let seen = self.brokers[0].api().call(Method::GET, &path, None);
+        let leader = seen["leader"].as_str().expect("a leader").to_owned();
+        self.brokers.iter().find(|broker| broker.node.name == leader).expect("one of the nodes")
+    }
+}
+
+/// The port mapper of Erlang, for this node alone.
+fn node_epmd(node: &Node) -> Kept {
+    let port = node.epmd.to_string();
+    let arguments = ["-port", port.as_str(), "-address", "127.0.0.1"];
+    Kept::start(Path::new("/dev/null"), &mut node.command("/usr/bin/epmd", &arguments))
+}
+
+/// A port that nobody uses at the moment.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener.local_addr().expect("its address").port()
+}
+
+fn below(root: &Path, path: &Path) -> PathBuf {
+    root.join(path.strip_prefix("/").expect("an absolute path"))
+}
