@@ -1,7 +1,9 @@
 //! The command line: one file a subcommand.
 
 mod args;
+mod broker;
 mod compute;
+mod dead_letters;
 mod decide;
 mod demo;
 mod devices;
@@ -9,6 +11,7 @@ mod inspect;
 mod prepare;
 mod sample;
 mod simulate;
+mod topology;
 
 use std::{
     io::{self, Write as _},
@@ -50,6 +53,10 @@ pub enum Command {
     Decide(decide::Decide),
     /// Try scaling policies on past or made-up demand, in virtual time.
     Simulate(simulate::Simulate),
+    /// Set up, check or print what the broker must have.
+    Topology(topology::Topology),
+    /// List, show, redrive or discard jobs that were given up.
+    DeadLetters(dead_letters::DeadLetters),
 }
 
 /// How a command ended, when it ended well.
@@ -86,6 +93,8 @@ impl Cli {
             Command::Prepare(prepare) => prepare.run(self.verbose),
             Command::Decide(decide) => decide.run(),
             Command::Simulate(simulate) => simulate.run(),
+            Command::Topology(topology) => topology.run(),
+            Command::DeadLetters(dead_letters) => dead_letters.run(),
         }
     }
 }

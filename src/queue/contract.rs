@@ -345,33 +345,33 @@ async fn figures(parts: Parts) {
     }
     let mut jobs = parts.mine.subscribe(1).await.expect("subscribed");
     let held = next(&mut jobs).await;
-    // Counts lag.
-    let counts = |figures: &QueueFigures, priority| {
-        let one = figures.priorities.get(&priority).cloned().unwrap_or_default();
-        (one.ready, one.unacked)
-    };
-    let settled = async |expected: (u64, u64)| {
-        let mut last = QueueFigures::default();
-        for _ in 0..60 {
-            last = parts.gauge.figures().await.expect("figures");
-            let (ready, unacked) = counts(&last, Priority::Normal);
-            if (ready, unacked) == (Some(expected.0), Some(expected.1)) {
-                return last;
-            }
-            sleep(Duration::from_millis(500)).await;
-        }
-        panic!("expected {expected:?}, got {last:?}");
-    };
-    let seen = settled((2, 1)).await;
-    assert_eq!(counts(&seen, Priority::High), (Some(0), Some(0)));
-    assert_eq!((seen.dead_letters, seen.delayed), (Some(0), Some(0)));
+    settle_at(&*parts.gauge, (2, 1)).await;
     held.ack().await.expect("acknowledged");
     for _ in 0..2 {
         next(&mut jobs).await.ack().await.expect("acknowledged");
     }
-    let seen = settled((0, 0)).await;
+    let seen = settle_at(&*parts.gauge, (0, 0)).await;
     assert_eq!(seen.priorities[&Priority::Normal].oldest, Some(Duration::ZERO));
     assert!(!seen.partial(), "{:?}", seen.unknown());
+}
+
+/// Waits until the figures, which lag, say so many ready and unacknowledged of
+/// normal priority, and nothing else anywhere.
+async fn settle_at(gauge: &dyn Gauge, normal: (u64, u64)) -> QueueFigures {
+    let mut last = QueueFigures::default();
+    for _ in 0..60 {
+        last = gauge.figures().await.expect("figures");
+        let counts = |priority| {
+            let one = last.priorities.get(&priority).cloned().unwrap_or_default();
+            one.ready.zip(one.unacked)
+        };
+        let others = (counts(Priority::High), last.dead_letters, last.delayed);
+        if counts(Priority::Normal) == Some(normal) && others == (Some((0, 0)), Some(0), Some(0)) {
+            return last;
+        }
+        sleep(Duration::from_millis(500)).await;
+    }
+    panic!("expected {normal:?} and nothing else, got {last:?}");
 }
 
 async fn election(parts: Parts) {

@@ -5,7 +5,8 @@
 //!
 //! ## Consuming => (Away | Stopped)
 //! Hands out, the queues in their order, as long as fewer than `prefetch`
-//! deliveries are unsettled. A stream that ends without being asked is a lost
+//! deliveries are unsettled; the broker has sent up to `prefetch` of each
+//! queue, so that those of high priority are at hand. A stream that ends without being asked is a lost
 //! connection: the queue was deleted, or the broker had enough.
 //!
 //! ## Stopped

@@ -166,7 +166,11 @@ impl Settings {
     fn node(&self, field: &str, text: &str) -> Result<Node, QueueError> {
         // Neither the text nor what the parser says of it is repeated: it
         // holds the password.
-        let mut uri: AMQPUri = text.parse().map_err(|_| fault(field, "not a URI of a broker", URI))?;
+        let wrong = || fault(field, "not a URI of a broker", URI);
+        if !["amqp://", "amqps://"].iter().any(|scheme| text.starts_with(scheme)) {
+            return Err(wrong());
+        }
+        let mut uri: AMQPUri = text.parse().map_err(|_| wrong())?;
         let user = std::mem::replace(
             &mut uri.authority.userinfo,
             AMQPUserInfo { username: String::new(), password: String::new() },

@@ -40,8 +40,17 @@ impl Arrivals {
         if ready == 0 {
             return Some(Duration::ZERO);
         }
-        let came = self.when(published.saturating_sub(ready))?;
+        let came = match published.checked_sub(ready) {
+            Some(before) => self.when(before)?,
+            // Some waited before the counts began.
+            None => self.first_look()?,
+        };
         Some(at.saturating_sub(came))
+    }
+
+    /// When the counts began, where they say something by now.
+    fn first_look(&self) -> Option<Duration> {
+        (self.seen.len() > 1).then(|| self.seen[0].0)
     }
 
     /// When the job came before which `before` had come; not later than that.
@@ -49,9 +58,7 @@ impl Arrivals {
         let after = self.seen.iter().position(|(_, count)| *count > before)?;
         let (t1, n1) = self.seen[after];
         let Some((t0, n0)) = after.checked_sub(1).map(|i| self.seen[i]) else {
-            // It came before the first look: at least so long ago, unless
-            // this is the first.
-            return (self.seen.len() > 1).then_some(t1);
+            return self.first_look();
         };
         let part = (before + 1 - n0) as f64 / (n1 - n0) as f64;
         Some(t0 + (t1 - t0).mul_f64(part))

@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::Method;
-use skydose::queue::{Candidacy as _, Destination, Election as _, JobQueue as _};
+use skydose::queue::{Destination, Election as _, JobQueue as _};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Broker, Mode, Place, Proxy, job, publish_until_safe};

@@ -22,17 +22,23 @@ mod server;
 mod topology;
 
 use std::{
-    sync::{Arc, Once},
+    sync::{
+        Arc, Mutex, Once, PoisonError,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
+    },
     time::Duration,
 };
 
 pub use http::Api;
 pub use proxy::{Mode, Proxy};
-pub use server::{Broker, Cluster};
+pub use server::{Broker, Cluster, free_port};
 use skydose::queue::{
     Destination, JobQueue, Message, Priority, Properties, QueueError,
     amqp::{Amqp, Names, Settings, topology::Topology},
     management::{self, Management},
+};
+use tracing_subscriber::{
+    Layer as _, filter::dynamic_filter_fn, layer::SubscriberExt as _, util::SubscriberInitExt as _,
 };
 
 /// A virtual host with the topology declared, and how it is reached.
@@ -123,11 +129,51 @@ pub async fn publish_until_safe(queue: &dyn JobQueue, to: &Destination, message:
     unreachable!("attempts go on")
 }
 
-/// Logs of a failing test, where `RUST_LOG` asks for them.
+/// Shows the logs that `RUST_LOG` asks for; watches all of them, at every
+/// level, where a test wants to know what is in them.
 pub fn logs() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
-        let filter = tracing_subscriber::EnvFilter::from_default_env();
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_test_writer().try_init();
+        let shown = tracing_subscriber::fmt::layer()
+            .with_test_writer()
+            .with_filter(tracing_subscriber::EnvFilter::from_default_env());
+        let watching = dynamic_filter_fn(|_, _| WATCHING.load(Ordering::Relaxed));
+        let all = tracing_subscriber::fmt::layer().with_ansi(false).with_writer(|| Watched).with_filter(watching);
+        let _ = tracing_subscriber::registry().with(all).with(shown).try_init();
     });
+}
+
+/// Takes every line of the logs, and keeps those with a canary.
+struct Watched;
+
+static WATCHING: AtomicBool = AtomicBool::new(false);
+static SEEN: AtomicUsize = AtomicUsize::new(0);
+static CANARIES: Mutex<Vec<String>> = Mutex::new(Vec::new());
+
+impl std::io::Write for Watched {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        SEEN.fetch_add(1, Ordering::Relaxed);
+        if line.windows(7).any(|window| window == b"canary-") {
+            let line = String::from_utf8_lossy(line).chars().take(500).collect();
+            CANARIES.lock().unwrap_or_else(PoisonError::into_inner).push(line);
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Watches the logs from now on.
+pub fn watch_logs() {
+    WATCHING.store(true, Ordering::Relaxed);
+}
+
+/// Watches no more; how many lines the logs had, and those that hold
+/// `secret`.
+pub fn watched_logs(secret: &str) -> (usize, Vec<String>) {
+    WATCHING.store(false, Ordering::Relaxed);
+    let lines = CANARIES.lock().unwrap_or_else(PoisonError::into_inner);
+    (SEEN.load(Ordering::Relaxed), lines.iter().filter(|line| line.contains(secret)).cloned().collect())
 }
