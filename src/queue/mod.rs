@@ -2,8 +2,8 @@
 //!
 //! | queue | file |
 //! |---|---|
-//! | RabbitMQ | `amqp/` |
-//! | in memory, with redelivery | `memory.rs` |
+//! | RabbitMQ | `amqp/`, `management/` |
+//! | in memory, with redelivery | `memory/` |
 //!
 //! | what is asked of it | trait |
 //! |---|---|

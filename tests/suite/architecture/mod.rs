@@ -88,7 +88,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("pulp", &["compute/cpu"]),
     ("rayon", &["trajectory", "field", "compute", "job", "worker", "app", "cli"]),
     ("reqwest", &["queue/management", "http", "telemetry", "app"]),
-    ("rustls", &["main", "app", "queue/amqp", "http"]),
+    ("rustls", &["main", "app", "queue/amqp", "queue/management", "http"]),
     ("schemars", &["job", "queue", "telemetry", "scaling"]),
     ("secrecy", &[]),
     ("serde", &[]),

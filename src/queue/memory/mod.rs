@@ -3,8 +3,11 @@
 //! telemetry like the broker's; [`contract`](super::contract) holds both to
 //! the same.
 
+mod look;
+mod seat;
+mod state;
+
 use std::{
-    collections::{BTreeMap, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
@@ -16,15 +19,13 @@ use tokio::{
 };
 
 use super::{
-    Candidacy, DeadLetter, DeadLetters, Delivery, Destination, Election, Gauge, Health, JobQueue, Listener, Message,
-    Priority, PriorityFigures, QueueError, QueueFigures, Settle, Subscription, delay, topic_matches,
+    Delivery, Destination, Health, JobQueue, Listener, Message, Priority, QueueError, Settle, Subscription, delay,
+    topic_matches,
 };
+use state::{Held, Name, State};
 
 /// Messages of telemetry that are kept for those who listen later.
 const TELEMETRY_KEPT: usize = 10_000;
-
-/// Over how many whole seconds a rate is taken.
-const RATE_OVER: u64 = 5;
 
 /// A queue in memory. Its clones are the same queue.
 #[derive(Clone, Default)]
@@ -34,95 +35,6 @@ pub struct Memory(Arc<Shared>);
 struct Shared {
     state: Mutex<State>,
     changed: Notify,
-}
-
-struct State {
-    lines: BTreeMap<Name, Line>,
-    delayed: u64,
-    telemetry: VecDeque<(Instant, String, Message)>,
-    /// How many messages of telemetry were dropped from the front.
-    forgotten: u64,
-    consuming: usize,
-    closed: bool,
-    start: Instant,
-    /// Whose seat it is: the first.
-    candidates: VecDeque<u64>,
-    next_candidate: u64,
-}
-
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-enum Name {
-    Jobs(Priority),
-    Dead,
-    Results(String),
-    Reply(String),
-}
-
-#[derive(Default)]
-struct Line {
-    ready: VecDeque<Held>,
-    unacked: u64,
-    published: Rate,
-    acked: Rate,
-}
-
-struct Held {
-    message: Message,
-    redeliveries: u32,
-    since: Instant,
-}
-
-/// Events by the second.
-#[derive(Default)]
-struct Rate(VecDeque<(u64, u64)>);
-
-impl Default for State {
-    fn default() -> Self {
-        let mut lines: BTreeMap<Name, Line> = Priority::ALL.map(|p| (Name::Jobs(p), Line::default())).into();
-        lines.insert(Name::Dead, Line::default());
-        Self {
-            lines,
-            delayed: 0,
-            telemetry: VecDeque::new(),
-            forgotten: 0,
-            consuming: 0,
-            closed: false,
-            start: Instant::now(),
-            candidates: VecDeque::new(),
-            next_candidate: 0,
-        }
-    }
-}
-
-impl Rate {
-    fn add(&mut self, second: u64) {
-        match self.0.back_mut() {
-            Some((last, count)) if *last == second => *count += 1,
-            _ => self.0.push_back((second, 1)),
-        }
-        while self.0.front().is_some_and(|(first, _)| first + RATE_OVER < second) {
-            self.0.pop_front();
-        }
-    }
-
-    fn per_second(&self, now: u64) -> f64 {
-        let since = now.saturating_sub(RATE_OVER);
-        let count: u64 = self.0.iter().filter(|(second, _)| (since..now).contains(second)).map(|(_, n)| n).sum();
-        count as f64 / RATE_OVER as f64
-    }
-}
-
-impl State {
-    fn second(&self) -> u64 {
-        self.start.elapsed().as_secs()
-    }
-
-    fn push(&mut self, name: Name, message: Message) {
-        let second = self.second();
-        let line = self.lines.entry(name).or_default();
-        line.published.add(second);
-        line.ready.push_back(Held { message, redeliveries: 0, since: Instant::now() });
-    }
 }
 
 impl Memory {
@@ -172,17 +84,6 @@ impl Memory {
         }
         drop(state);
         self.0.changed.notify_waiters();
-    }
-
-    /// Takes those dead letters out that `chosen` says.
-    fn take_dead(&self, message_ids: Option<&[String]>) -> Vec<Message> {
-        let mut state = self.lock();
-        let Some(line) = state.lines.get_mut(&Name::Dead) else { return Vec::new() };
-        let all = std::mem::take(&mut line.ready);
-        let chosen = |held: &Held| message_ids.is_none_or(|ids| ids.contains(&held.message.properties.message_id));
-        let (taken, left): (VecDeque<Held>, VecDeque<Held>) = all.into_iter().partition(chosen);
-        line.ready = left;
-        taken.into_iter().map(|held| held.message).collect()
     }
 }
 
@@ -397,101 +298,6 @@ impl Listener for MemoryListener {
             }
             changed.await;
         }
-    }
-}
-
-#[async_trait]
-impl Gauge for Memory {
-    async fn figures(&self) -> Result<QueueFigures, QueueError> {
-        let state = self.lock();
-        let second = state.second();
-        let priorities = Priority::ALL.into_iter().filter_map(|priority| {
-            let line = state.lines.get(&Name::Jobs(priority))?;
-            let figures = PriorityFigures {
-                ready: Some(line.ready.len() as u64),
-                unacked: Some(line.unacked),
-                publish_rate: Some(line.published.per_second(second)),
-                ack_rate: Some(line.acked.per_second(second)),
-                oldest: Some(line.ready.front().map_or(Duration::ZERO, |held| held.since.elapsed())),
-            };
-            Some((priority, figures))
-        });
-        let dead = state.lines.get(&Name::Dead).map(|line| line.ready.len() as u64);
-        Ok(QueueFigures { priorities: priorities.collect(), delayed: Some(state.delayed), dead_letters: dead })
-    }
-}
-
-#[async_trait]
-impl DeadLetters for Memory {
-    async fn list(&self, limit: usize) -> Result<Vec<DeadLetter>, QueueError> {
-        let state = self.lock();
-        let letters = state.lines.get(&Name::Dead).into_iter().flat_map(|line| &line.ready);
-        Ok(letters.take(limit).map(|held| DeadLetter { message: held.message.clone() }).collect())
-    }
-
-    async fn get(&self, message_id: &str) -> Result<Vec<DeadLetter>, QueueError> {
-        let all = self.list(usize::MAX).await?;
-        Ok(all.into_iter().filter(|letter| letter.message.properties.message_id == message_id).collect())
-    }
-
-    async fn redrive(&self, message_ids: Option<&[String]>) -> Result<usize, QueueError> {
-        let taken = self.take_dead(message_ids);
-        let count = taken.len();
-        for message in taken {
-            self.publish(&Destination::Jobs, &DeadLetter { message }.job()).await?;
-        }
-        Ok(count)
-    }
-
-    async fn discard(&self, message_ids: Option<&[String]>) -> Result<usize, QueueError> {
-        Ok(self.take_dead(message_ids).len())
-    }
-}
-
-struct MemoryCandidacy {
-    queue: Memory,
-    number: u64,
-}
-
-#[async_trait]
-impl Election for Memory {
-    async fn stand(&self) -> Result<Box<dyn Candidacy>, QueueError> {
-        let mut state = self.lock();
-        let number = state.next_candidate;
-        state.next_candidate += 1;
-        state.candidates.push_back(number);
-        Ok(Box::new(MemoryCandidacy { queue: self.clone(), number }))
-    }
-}
-
-#[async_trait]
-impl Candidacy for MemoryCandidacy {
-    async fn elected(&mut self) {
-        let queue = self.queue.clone();
-        loop {
-            let changed = queue.0.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
-            if self.confirm().await {
-                return;
-            }
-            changed.await;
-        }
-    }
-
-    async fn confirm(&mut self) -> bool {
-        self.queue.lock().candidates.front() == Some(&self.number)
-    }
-
-    async fn resign(self: Box<Self>) {}
-}
-
-impl Drop for MemoryCandidacy {
-    fn drop(&mut self) {
-        let mut state = self.queue.lock();
-        state.candidates.retain(|number| *number != self.number);
-        drop(state);
-        self.queue.0.changed.notify_waiters();
     }
 }
 
