@@ -15,7 +15,10 @@ use lapin::{
     types::{LongString, ShortString},
 };
 use secrecy::ExposeSecret as _;
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::settings::{Login, Node, Settings};
@@ -23,6 +26,9 @@ use crate::queue::QueueError;
 
 /// The first pause between two attempts to connect.
 const FIRST_PAUSE: Duration = Duration::from_millis(200);
+
+/// Before a channel is opened anew.
+const CHANNEL_PAUSE: Duration = Duration::from_millis(10);
 
 /// What is declared by `skydose topology apply`.
 const DECLARED: &str = "the exchanges and queues of `skydose topology apply`, and a user that may use them";
@@ -116,7 +122,19 @@ impl Link {
 
     /// A new channel.
     pub(super) async fn channel(&self, within: Duration) -> Result<Channel, QueueError> {
-        self.within(within, "opening a channel", self.connection.create_channel()).await
+        let opening = async {
+            loop {
+                match self.connection.create_channel().await {
+                    // It was given the number of a channel that the broker has
+                    // just closed, and whose end is not through yet.
+                    Err(error) if matches!(error.kind(), ErrorKind::InvalidChannelState(..)) => {
+                        sleep(CHANNEL_PAUSE).await;
+                    }
+                    opened => return opened,
+                }
+            }
+        };
+        self.within(within, "opening a channel", opening).await
     }
 
     /// The answer to a request, in bounded time.
