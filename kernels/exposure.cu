@@ -6,6 +6,19 @@
 
 using namespace skydose;
 
+// What this code was made for, to be read in a cubin by people and by tools.
+#define SKYDOSE_TEXT_OF(x) #x
+#define SKYDOSE_TEXT(x) SKYDOSE_TEXT_OF(x)
+extern "C" {
+extern __device__ const char skydose_options[];
+__device__ const char skydose_options[] =
+    "skydose options: CHANNELS=" SKYDOSE_TEXT(SKYDOSE_CHANNELS) " HALF=" SKYDOSE_TEXT(SKYDOSE_HALF)
+    " PATH=" SKYDOSE_TEXT(SKYDOSE_PATH) " LEVELS=" SKYDOSE_TEXT(SKYDOSE_LEVELS)
+    " MISSING=" SKYDOSE_TEXT(SKYDOSE_MISSING) " DENSITY=" SKYDOSE_TEXT(SKYDOSE_DENSITY)
+    " LOG=" SKYDOSE_TEXT(SKYDOSE_LOG) " THRESHOLDS=" SKYDOSE_TEXT(SKYDOSE_THRESHOLDS)
+    " DOSE=" SKYDOSE_TEXT(SKYDOSE_DOSE) " ROLLING=" SKYDOSE_TEXT(SKYDOSE_ROLLING);
+}
+
 extern "C" __global__ void __launch_bounds__(BLOCK_THREADS, 4) skydose_count(const __grid_constant__ Evaluation e) {
     const u32 place = warp_of_grid();
     if (place >= e.fleet.count) return;

@@ -301,6 +301,16 @@ impl Stream {
         }
     }
 
+    /// The first `bytes` of one buffer into another on the same device.
+    pub(super) fn copy(&self, from: &Memory, to: &Memory, bytes: usize) -> Result<(), DriverError> {
+        assert!(bytes <= from.bytes && bytes <= to.bytes, "within both buffers");
+        // SAFETY: both are long enough, and the driver frees neither before
+        // the copy is done.
+        self.device.call("cuMemcpyDtoDAsync", || unsafe {
+            sys::cuMemcpyDtoDAsync_v2(to.address, from.address, bytes, self.stream)
+        })
+    }
+
     /// Sets all of `memory` to zero.
     pub(super) fn zero(&self, memory: &Memory) -> Result<(), DriverError> {
         // SAFETY: as long as it is.

@@ -205,7 +205,7 @@ impl Gpu {
     /// The smallest free memory that is long enough and not much too long.
     fn reuse(&self, bytes: usize) -> Option<Memory> {
         let mut free = lock(&self.free);
-        let fits = free.iter().enumerate().filter(|(_, m)| m.bytes() >= bytes && m.bytes() <= bytes + bytes / 2);
+        let fits = free.iter().enumerate().filter(|(_, m)| m.bytes() >= bytes && m.bytes() <= bytes + bytes / 8);
         let (index, _) = fits.min_by_key(|(_, m)| m.bytes())?;
         Some(free.swap_remove(index))
     }
@@ -356,6 +356,30 @@ impl Gpu {
         Ok(scales)
     }
 
+    /// Gives up all fields that no session uses; their memory is used again.
+    pub(super) fn forget_fields(&self) {
+        while let Some(band) = lock(&self.resident).give_up_one() {
+            drop(band);
+        }
+    }
+
+    /// Bytes read and written a second by copies within the device's memory.
+    pub(super) fn copy_bandwidth(&self) -> Result<f64, Fault> {
+        const COPIES: u32 = 20;
+        let bytes = (self.budget / 4).clamp(GRAIN, 1 << 30);
+        let (from, to) = (self.memory(bytes)?, self.memory(bytes)?);
+        let stream = Stream::new(&self.device)?;
+        stream.zero(from.memory())?;
+        stream.copy(from.memory(), to.memory(), bytes)?;
+        let started = stream.record()?;
+        for _ in 0..COPIES {
+            stream.copy(from.memory(), to.memory(), bytes)?;
+        }
+        let done = stream.record()?;
+        done.wait(self.watchdog)?;
+        Ok(2.0 * f64::from(COPIES) * bytes as f64 / started.seconds_to(&done)?)
+    }
+
     /// Counts what was done.
     pub(super) fn add(&self, what: impl FnOnce(&mut Trace)) {
         what(&mut lock(&self.trace));
@@ -370,10 +394,6 @@ impl Gpu {
 impl Lease {
     pub(super) fn address(&self) -> Address {
         self.memory().address()
-    }
-
-    pub(super) fn bytes(&self) -> usize {
-        self.memory().bytes()
     }
 
     pub(super) fn memory(&self) -> &Memory {

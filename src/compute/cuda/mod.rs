@@ -110,9 +110,24 @@ impl Cuda {
     }
 
     /// What the devices did since the last call, added up.
-    #[must_use]
+    #[expect(clippy::must_use_candidate, reason = "called to begin anew, too")]
     pub fn take_trace(&self) -> Trace {
         self.gpus.iter().map(|gpu| gpu.take_trace()).fold(Trace::default(), Trace::plus)
+    }
+
+    /// Gives up all fields in device memory that no session uses.
+    pub fn forget_fields(&self) {
+        self.gpus.iter().for_each(|gpu| gpu.forget_fields());
+    }
+
+    /// Bytes read and written a second by copies within the memory of the
+    /// first device.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn copy_bandwidth(&self) -> Result<f64, BackendFault> {
+        let gpu = &self.gpus[0];
+        gpu.copy_bandwidth().map_err(|fault| session::told(gpu, &fault))
     }
 
     /// The devices that are not lost.

@@ -50,8 +50,9 @@ impl Band {
         }
     }
 
+    /// Of its values.
     fn bytes(&self) -> usize {
-        self.values.bytes() + self.surface.as_ref().map_or(0, Lease::bytes)
+        self.levels.len() * self.plane_bytes
     }
 }
 

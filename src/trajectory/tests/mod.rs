@@ -10,7 +10,7 @@ use std::path::PathBuf;
 
 use tempfile::TempDir;
 
-use super::{FlightsError, Loaded, ReadOptions, read};
+use super::{Fleet, FlightsError, Loaded, ReadOptions, read, synthetic};
 
 /// A real file of the shared data, or `None`, said aloud, where it is absent.
 fn shared(name: &str) -> Option<PathBuf> {
@@ -31,4 +31,16 @@ fn read_with(name: &str, contents: impl AsRef<[u8]>, options: &ReadOptions) -> R
     let path = dir.path().join(name);
     std::fs::write(&path, contents).expect("a temporary file");
     read(&[path], options)
+}
+
+#[test]
+fn selected_flights_are_those_asked_for() {
+    let fleet = synthetic::fleet(5, 600.0, 1, 0.0, 86_400.0);
+    let some = fleet.select(&[3, 0, 9]);
+    assert_eq!(some.len(), 2);
+    for (there, here) in [(3, 0), (0, 1)] {
+        assert_eq!(format!("{:?}", some.get(here)), format!("{:?}", fleet.get(there)));
+    }
+    assert_eq!(fleet.select(&[0, 1, 2, 3, 4]), fleet);
+    assert_eq!(fleet.select(&[]), Fleet::new());
 }

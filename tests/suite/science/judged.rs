@@ -18,19 +18,19 @@ use super::{
 /// What a random case is like; what it holds follows from `seed`.
 #[derive(Debug, Clone)]
 #[expect(clippy::struct_excessive_bools, reason = "each is one choice, shrunk by itself")]
-struct Shape {
-    is_global: bool,
-    is_uneven: bool,
-    is_hybrid: bool,
-    has_blobs: bool,
-    has_temperature: bool,
-    has_humidity: bool,
+pub struct Shape {
+    pub is_global: bool,
+    pub is_uneven: bool,
+    pub is_hybrid: bool,
+    pub has_blobs: bool,
+    pub has_temperature: bool,
+    pub has_humidity: bool,
     /// times, levels, latitudes, longitudes
-    nodes: (usize, usize, usize, usize),
-    contaminants: usize,
-    members: usize,
-    rule: VerticalRule,
-    seed: u64,
+    pub nodes: (usize, usize, usize, usize),
+    pub contaminants: usize,
+    pub members: usize,
+    pub rule: VerticalRule,
+    pub seed: u64,
 }
 
 /// Numbers from a seed (splitmix64).
@@ -103,17 +103,17 @@ fn shapes() -> impl Strategy<Value = Shape> {
 }
 
 /// A case: a field in a file, and flights with their labels.
-struct Case {
-    shape: Shape,
-    field: Memory,
-    stored: Vec<(String, Stored)>,
+pub struct Case {
+    pub shape: Shape,
+    pub field: Memory,
+    pub stored: Vec<(String, Stored)>,
     half_levels: Vec<(f64, f64)>,
-    flights: Vec<Vec<Waypoint>>,
-    phases: Vec<Vec<Phase>>,
+    pub flights: Vec<Vec<Waypoint>>,
+    pub phases: Vec<Vec<Phase>>,
 }
 
 impl Case {
-    fn new(shape: &Shape) -> Self {
+    pub fn new(shape: &Shape) -> Self {
         let mut random = Random(shape.seed);
         let n_levels = shape.nodes.1;
         // p = a + b p_s, with b from 0 to 1: rising whatever the surface.

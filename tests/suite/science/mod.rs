@@ -8,8 +8,10 @@
 //! | worked examples of single figures | `figures.rs` |
 //! | the ends of what is possible | `edges.rs` |
 //! | values of other programs on real fields | `real.rs` |
+//! | the CPU, where a GPU computes | `cuda/` |
 
 mod analytic;
+mod cuda;
 mod edges;
 mod figures;
 mod invariants;
