@@ -26,9 +26,11 @@
 //!    schema.
 //! 7. Sizes that a file declares are checked before anything is allocated.
 
+pub mod app;
 pub mod atmosphere;
 pub mod cli;
 pub mod compute;
+pub mod config;
 pub mod contaminant;
 pub mod exposure;
 pub mod field;
@@ -46,3 +48,4 @@ pub mod telemetry;
 pub mod time;
 pub mod trajectory;
 pub mod units;
+pub mod worker;

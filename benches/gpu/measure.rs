@@ -278,8 +278,14 @@ fn from_files(backend: &dyn Backend, folder: &Path) -> Result<f64, Failure> {
     let phases: Vec<_> =
         indices.par_iter().map(|&i| fleet.get(i).map_or_else(Vec::new, |f| phase::label(&f))).collect();
     let flights = Flights { fleet: &fleet, phases: &phases };
-    let run =
-        Run { dataset: &dataset, backend, vertical: VerticalRule::LinearP, field_bytes: usize::MAX, progress: &|_| () };
+    let run = Run {
+        dataset: &dataset,
+        backend,
+        vertical: VerticalRule::LinearP,
+        field_bytes: usize::MAX,
+        kept: None,
+        progress: &|_| (),
+    };
     let mut spent = Spent::default();
     let passed = run.run(&passes, &flights, &mut spent)?;
     for remark in spent.remarks {

@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 use indicatif::{ProgressBar, ProgressStyle};
 
 use crate::{
+    app,
     compute::cuda::{self, Choice, Precision, Settings, Wish},
     field::dataset::{Dataset, DatasetFile},
     grid::VerticalRule,
@@ -176,24 +177,8 @@ impl Machine {
             }
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")?;
         }
-        Ok(self.memory.unwrap_or_else(half_of_the_machine))
-    }
-}
-
-/// Half of the memory that the machine has, or that the control group allows;
-/// 4 GB where neither says.
-fn half_of_the_machine() -> usize {
-    let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
-        let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
-        line.split_whitespace().nth(1)?.parse::<usize>().ok().map(|kib| kib * 1024)
-    });
-    let limit = ["/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"]
-        .iter()
-        .find_map(|path| std::fs::read_to_string(path).ok()?.trim().parse::<usize>().ok());
-    match (total, limit) {
-        (Some(total), Some(limit)) => total.min(limit) / 2,
-        (Some(one), None) | (None, Some(one)) => one / 2,
-        (None, None) => 4_000_000_000,
+        let half = || usize::try_from(app::memory_of_the_machine() / 2).unwrap_or(usize::MAX);
+        Ok(self.memory.unwrap_or_else(half))
     }
 }
 

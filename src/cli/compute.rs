@@ -272,6 +272,7 @@ impl Job<'_> {
             backend: self.backend,
             vertical: self.vertical,
             field_bytes: self.memory.saturating_sub(fleet.waypoints() * BYTES_PER_WAYPOINT),
+            kept: None,
             progress,
         };
         let passed = run.run(self.passes, &flights, &mut account.spent)?;

@@ -5,31 +5,39 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use anyhow::Context as _;
+use anyhow::{Context as _, bail};
 use clap::Args;
 
-use super::{
-    Ending, args,
-    compute::{Account, Job, Report, now},
-    prepare, say,
-};
+use super::{Ending, args, compute::now, prepare, say, worker::runtime};
 use crate::{
-    compute::{Backend as _, cpu::Cpu},
-    exposure::{Exposure, program::Integration, request::Request},
+    app,
+    exposure::{Exposure, request::Request},
     field::{
+        catalogue::{Catalogue, Entry},
         dataset::{Dataset, DatasetFile},
         synthetic::{Synthetic, TIME_STEP_S, TIMES},
     },
     grid::VerticalRule,
-    job::outcome::{self, Metadata, OutcomeError, OutcomeWriter, OutputFormat},
+    job::{
+        Id, Terms,
+        answer::{Manifest, Rows},
+        outcome::{self, Metadata, OutputFormat},
+        wire::{Encoding, Limits},
+    },
+    queue::Message,
+    store::{self, Objects},
     time::UnixTime,
-    trajectory::{self, Fleet, Loaded, phase::Phase, synthetic},
+    trajectory::{self, Fleet, phase::Phase, synthetic},
 };
 
 /// First time of the demo's field: 2024-06-01T00:00:00Z.
 const START_S: f64 = 1_717_200_000.0;
 /// Seconds between waypoints.
 const SPACING_S: f64 = 60.0;
+/// What jobs call the field.
+const DATASET: &str = "demo";
+/// Flights of a job.
+const CHUNK: usize = 200;
 /// Flights in the table of the most exposed.
 const MOST_EXPOSED: usize = 10;
 
@@ -51,7 +59,7 @@ impl Demo {
     ///
     /// # Errors
     /// What cannot be written.
-    pub fn run(self, verbose: u8) -> anyhow::Result<Ending> {
+    pub fn run(self) -> anyhow::Result<Ending> {
         let started = now();
         let memory = self.machine.start()?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
@@ -62,7 +70,7 @@ impl Demo {
         say(&format!("Making {} flights between real airports, a waypoint every {SPACING_S} s\n", self.number))?;
         let fleet = synthetic::fleet(self.number, SPACING_S, 1, START_S, TIME_STEP_S * (TIMES - 1) as f64);
         trajectory::write_parquet(&files.flights, &fleet)?;
-        say(&compute(&files, fleet, memory, verbose)?)?;
+        say(&compute(&files, &fleet, memory)?)?;
         say(&format!("\nEverything took {:.1} s. {}", started.elapsed().as_secs_f64(), files.next(&self.out)))?;
         Ok(Ending::Whole)
     }
@@ -73,13 +81,14 @@ struct Files {
     field: PathBuf,
     flights: PathBuf,
     results: PathBuf,
+    store: PathBuf,
 }
 
 impl Files {
     fn of(out: &Path) -> Self {
-        let [field, flights, results] =
-            ["field.zarr", "flights.parquet", "exposures.parquet"].map(|name| out.join(name));
-        Self { field, flights, results }
+        let [field, flights, results, store] =
+            ["field.zarr", "flights.parquet", "exposures.parquet", "store"].map(|name| out.join(name));
+        Self { field, flights, results, store }
     }
 
     /// What a person may try next.
@@ -94,50 +103,65 @@ impl Files {
     }
 }
 
-/// Computes and writes the results; what there is to tell of them.
-fn compute(files: &Files, fleet: Fleet, memory: usize, verbose: u8) -> anyhow::Result<String> {
-    let dataset = Dataset::open(std::slice::from_ref(&files.field), DatasetFile::default())?;
-    let request = Request { integration: Integration::Path, ..Request::default() };
-    let passes = request.passes(&dataset)?;
-    let backend = Cpu::new();
-    let job = Job { dataset: &dataset, passes: &passes, backend: &backend, vertical: VerticalRule::LinearP, memory };
-    let pairs = [
-        ("skydose_version", env!("CARGO_PKG_VERSION")),
-        ("integration", request.integration.name()),
-        ("vertical", job.vertical.name()),
-        ("density", &super::compute::density(&passes)),
-        ("field", "field.zarr"),
-        ("flights", "flights.parquet"),
-    ];
-    let mut metadata = Metadata { pairs: pairs.map(|(k, v)| (k.to_owned(), v.to_owned())).into() };
-    metadata.pairs.extend(super::compute::computed_by(&backend.description(), &passes));
-    let inner = outcome::create(&files.results, OutputFormat::Parquet, metadata)?;
-    let mut writer = Watched { inner, rows: Vec::new() };
-    let mut account = Account::default();
+/// Computes by a worker, on a queue in memory and a store in the demo's
+/// folder, and writes the results; what there is to tell of them.
+fn compute(files: &Files, fleet: &Fleet, memory: usize) -> anyhow::Result<String> {
+    let entry = Entry {
+        name: DATASET.into(),
+        version: UnixTime(START_S).to_string(),
+        dataset: Dataset::open(std::slice::from_ref(&files.field), DatasetFile::default())?,
+    };
+    let uri = format!("file:{}", files.store.display());
+    let store = Objects::open(&store::Settings { uri, durable: false, ..store::Settings::default() })?;
+    let catalogue = Catalogue::of_open(vec![entry]);
     let computing = now();
-    job.batch(&Loaded { fleet, ..Loaded::default() }, &mut account, &mut writer, &|_| {})?;
-    let took = computing.elapsed();
-    let Watched { inner, rows } = writer;
-    inner.finish()?;
-    let summary = account.summary(&Report { backend: &backend.name(), took, verbose });
+    let runtime = runtime()?;
+    let answered = runtime.block_on(app::compute_here(catalogue, store, memory as u64, jobs(fleet)?))?;
+    let took = computing.elapsed().as_secs_f64();
+    let rows = write(files, answered.manifests)?;
+    let summary = format!(
+        "{} jobs of up to {CHUNK} flights, {} waypoints in {took:.2} s ({:.0} flights/s) by a worker on {}\n",
+        answered.jobs,
+        fleet.waypoints(),
+        fleet.len() as f64 / took,
+        answered.backend
+    );
     Ok(format!("{}\n{summary}", table(&rows)))
 }
 
-/// Keeps the rows of whole flights that pass through.
-struct Watched {
-    inner: Box<dyn OutcomeWriter>,
-    rows: Vec<Exposure>,
+/// The messages of jobs for all flights.
+fn jobs(fleet: &Fleet) -> anyhow::Result<Vec<Message>> {
+    let submission = Id::new_submission();
+    let numbers: Vec<usize> = (0..fleet.len()).collect();
+    let encode = |(job, numbers): (usize, &[usize])| {
+        let terms = Terms {
+            id: Id::job(&submission, job)?,
+            submission: submission.clone(),
+            dataset: DATASET.parse()?,
+            request: Request::default(),
+            vertical: VerticalRule::LinearP,
+            deadline: None,
+        };
+        Ok(Encoding::default().encode(&terms, &fleet.select(numbers), &Limits::default())?.message)
+    };
+    numbers.chunks(CHUNK).enumerate().map(encode).collect()
 }
 
-impl OutcomeWriter for Watched {
-    fn write(&mut self, rows: &[Exposure]) -> Result<(), OutcomeError> {
-        self.rows.extend(rows.iter().filter(|row| row.phase == Phase::Flight).cloned());
-        self.inner.write(rows)
+/// Writes the rows of all answers in the order of the jobs; those of whole
+/// flights are handed on.
+fn write(files: &Files, manifests: Vec<Manifest>) -> anyhow::Result<Vec<Exposure>> {
+    let mut pairs = manifests.first().map(|manifest| manifest.rules.clone()).unwrap_or_default();
+    pairs.extend([("field", "field.zarr"), ("flights", "flights.parquet")].map(|(k, v)| (k.to_owned(), v.to_owned())));
+    let mut writer = outcome::create(&files.results, OutputFormat::Parquet, Metadata { pairs })?;
+    let mut whole = Vec::new();
+    for manifest in manifests {
+        let Rows::Inline(rows) = manifest.rows else { bail!("{}: the rows are not in the answer", manifest.job) };
+        let rows: Vec<Exposure> = rows.into_iter().map(Exposure::from).collect();
+        writer.write(&rows)?;
+        whole.extend(rows.into_iter().filter(|row| row.phase == Phase::Flight));
     }
-
-    fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
-        self.inner.finish()
-    }
+    writer.finish()?;
+    Ok(whole)
 }
 
 /// The flights with the highest dosages of dust and of ash, and all sums.

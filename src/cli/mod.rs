@@ -2,6 +2,7 @@
 
 mod args;
 mod broker;
+mod check;
 mod compute;
 mod dead_letters;
 mod decide;
@@ -11,7 +12,9 @@ mod inspect;
 mod prepare;
 mod sample;
 mod simulate;
+mod status;
 mod topology;
+mod worker;
 
 use std::{
     io::{self, Write as _},
@@ -57,6 +60,12 @@ pub enum Command {
     Topology(topology::Topology),
     /// List, show, redrive or discard jobs that were given up.
     DeadLetters(dead_letters::DeadLetters),
+    /// Say every fault of a configuration, and try what it names.
+    Check(check::Check),
+    /// Say how full the queues are and what the workers do.
+    Status(status::Status),
+    /// Compute jobs from a queue, until told to stop.
+    Worker(worker::Worker),
 }
 
 /// How a command ended, when it ended well.
@@ -66,6 +75,8 @@ pub enum Ending {
     Whole,
     /// Some flights were rejected, and are named.
     Rejects,
+    /// The device is not to be trusted; another process may try.
+    Quarantined,
 }
 
 /// Prints on standard output.
@@ -86,7 +97,7 @@ impl Cli {
     pub fn run(self) -> anyhow::Result<Ending> {
         match self.command {
             Command::Compute(compute) => compute.run(self.verbose),
-            Command::Demo(demo) => demo.run(self.verbose),
+            Command::Demo(demo) => demo.run(),
             Command::Sample(sample) => sample.run(self.verbose),
             Command::Devices(devices) => devices.run(),
             Command::Inspect(inspect) => inspect.run(),
@@ -95,6 +106,9 @@ impl Cli {
             Command::Simulate(simulate) => simulate.run(),
             Command::Topology(topology) => topology.run(),
             Command::DeadLetters(dead_letters) => dead_letters.run(),
+            Command::Check(check) => check.run(),
+            Command::Status(status) => status.run(),
+            Command::Worker(worker) => worker.run(),
         }
     }
 }
@@ -104,6 +118,7 @@ impl From<Ending> for ExitCode {
         Self::from(match ending {
             Ending::Whole => 0,
             Ending::Rejects => 3,
+            Ending::Quarantined => 4,
         })
     }
 }

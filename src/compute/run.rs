@@ -37,8 +37,24 @@ pub struct Run<'a> {
     pub vertical: VerticalRule,
     /// For the field's slabs \[bytes\].
     pub field_bytes: usize,
+    /// Where slabs are kept from one run to the next; none reads what it
+    /// needs, and only that part of the field.
+    pub kept: Option<&'a dyn Slabs>,
     /// Called after each window with the part done, 0 to 1.
     pub progress: &'a (dyn Fn(f64) + Sync),
+}
+
+/// Slabs of whole fields that are kept in memory.
+pub trait Slabs: Sync {
+    /// The slab, where it is in memory.
+    fn held(&self, pass: &Pass, time: usize, member: usize) -> Option<Arc<Slab>>;
+
+    /// The slab, read where it is not in memory. May wait for another thread
+    /// that reads it, so it is never called by a thread of the pool.
+    ///
+    /// # Errors
+    /// Why it cannot be read.
+    fn get(&self, pass: &Pass, field: &Field<'_>, time: usize, member: usize) -> Result<Arc<Slab>, FieldError>;
 }
 
 /// Flights and the label of each of their waypoints.
@@ -78,6 +94,7 @@ struct Leg<'a, 'f> {
     pass: &'a Pass,
     field: &'a Field<'f>,
     member: usize,
+    kept: Option<&'a dyn Slabs>,
     /// Called with the part of the leg that is done.
     tell: &'a dyn Fn(f64),
 }
@@ -117,7 +134,7 @@ impl Run<'_> {
     /// What is wrong with the fields, or that they do not fit into memory.
     pub fn run(&self, passes: &[Pass], flights: &Flights<'_>, spent: &mut Spent) -> Result<Vec<Passed>, FieldError> {
         let members = self.dataset.members().len().max(1);
-        let within = box_of(flights.fleet);
+        let within = if self.kept.is_some() { None } else { box_of(flights.fleet) };
         let mut passed = Vec::new();
         for member in 0..members {
             for (index, pass) in passes.iter().enumerate() {
@@ -126,7 +143,7 @@ impl Run<'_> {
                 let share = 1.0 / (members * passes.len()) as f64;
                 let tell = |part: f64| (self.progress)((done + part) * share);
                 self.check_memory(&field)?;
-                let leg = Leg { pass, field: &field, member, tell: &tell };
+                let leg = Leg { pass, field: &field, member, kept: self.kept, tell: &tell };
                 let states = self.in_parts(&leg, *flights, HALVINGS, spent)?;
                 for remark in field.remarks {
                     spent.remark(remark);
@@ -188,10 +205,13 @@ impl Run<'_> {
 impl Leg<'_, '_> {
     /// All windows that the flights touch, one after another.
     fn walk(&self, backend: &dyn Backend, flights: Flights<'_>, spent: &mut Spent) -> Result<Vec<FlightState>, Stop> {
-        let Self { pass, field, member, tell } = *self;
+        let Self { pass, field, member, kept, tell } = *self;
         let mut session = backend.begin(&pass.program, flights)?;
         let Some(times) = times_of(flights.fleet, &field.times_s) else { return Ok(session.finish()?) };
-        let load = |time: usize| field.load(time, member).map(Arc::new);
+        let load = |time: usize| match kept {
+            Some(kept) => kept.get(pass, field, time, member),
+            None => field.load(time, member).map(Arc::new),
+        };
         let started = now();
         let mut slabs = vec![load(times.start)?];
         if times.len() > 1 {
@@ -207,7 +227,13 @@ impl Leg<'_, '_> {
                 (session.advance(&window), now())
             };
             if next < times.end {
-                let ((advanced, computed), loaded) = rayon::join(&mut compute, || load(next));
+                let ((advanced, computed), loaded) = match kept {
+                    None => rayon::join(&mut compute, || load(next)),
+                    Some(kept) => match kept.held(pass, next, member) {
+                        Some(slab) => (compute(), Ok(slab)),
+                        None => beside(&mut compute, || load(next)),
+                    },
+                };
                 spent.computing += computed - started;
                 spent.reading += computed.elapsed();
                 advanced?;
@@ -226,6 +252,24 @@ impl Leg<'_, '_> {
         spent.computing += started.elapsed();
         Ok(states)
     }
+}
+
+/// Runs `here` on this thread and `there` on one of its own, which may wait.
+fn beside<A, B: Send>(here: impl FnOnce() -> A, there: impl FnOnce() -> B + Send) -> (A, B) {
+    std::thread::scope(|scope| {
+        let other = scope.spawn(there);
+        let ours = here();
+        match other.join() {
+            Ok(theirs) => (ours, theirs),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })
+}
+
+/// The times of `field` that flights touch; `None` where there are none.
+#[must_use]
+pub fn first_times(fleet: &Fleet, field: &Field<'_>) -> Option<Range<usize>> {
+    times_of(fleet, &field.times_s).map(|times| times.start..times.end.min(times.start + 2))
 }
 
 /// The clock that tells where the time went; no figure depends on it.

@@ -165,6 +165,22 @@ impl Fleet {
         fleet
     }
 
+    /// Adds all flights of another fleet, in their order. Names may then
+    /// stand twice.
+    pub fn append(&mut self, other: &Self) {
+        if self.offsets.is_empty() {
+            self.offsets.push(0);
+        }
+        let shift = self.time_s.len();
+        self.ids.extend_from_slice(&other.ids);
+        self.offsets.extend(other.offsets.iter().skip(1).map(|offset| offset + shift));
+        self.time_s.extend_from_slice(&other.time_s);
+        self.longitude_deg.extend_from_slice(&other.longitude_deg);
+        self.latitude_deg.extend_from_slice(&other.latitude_deg);
+        self.pressure_pa.extend_from_slice(&other.pressure_pa);
+        self.on_ground.extend_from_slice(&other.on_ground);
+    }
+
     /// Number of flights.
     #[must_use]
     pub fn len(&self) -> usize {

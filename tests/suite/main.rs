@@ -6,3 +6,4 @@ mod leader;
 mod nodes;
 mod scaling;
 mod science;
+mod worker;

@@ -255,8 +255,14 @@ fn a_field_larger_than_the_memory_is_refused() {
     let passes = request(Integration::Path, &[], &[]).passes(&data).expect("passes");
     let phases = labels(&flights);
     let backend = Cpu::new();
-    let run =
-        Run { dataset: &data, backend: &backend, vertical: VerticalRule::LinearP, field_bytes: 100, progress: &|_| () };
+    let run = Run {
+        dataset: &data,
+        backend: &backend,
+        vertical: VerticalRule::LinearP,
+        field_bytes: 100,
+        kept: None,
+        progress: &|_| (),
+    };
     let flights = Flights { fleet: &flights, phases: &phases };
     let fault = run.run(&passes, &flights, &mut Spent::default()).map(|_| ()).unwrap_err().to_string();
     assert!(fault.contains("raise --memory"), "{fault}");

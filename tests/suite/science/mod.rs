@@ -90,7 +90,7 @@ fn answers(
     let passes = request.passes(dataset).expect("passes");
     let flights = Flights { fleet, phases };
     let backend = Cpu::new();
-    let run = Run { dataset, backend: &backend, vertical, field_bytes: PLENTY, progress: &|_| () };
+    let run = Run { dataset, backend: &backend, vertical, field_bytes: PLENTY, kept: None, progress: &|_| () };
     let passed = run.run(&passes, &flights, &mut Spent::default()).expect("a run");
     let answers = Answers::new(&passes, &flights, &passed, dataset.members());
     (0..fleet.len()).map(|i| answers.of(i)).collect()

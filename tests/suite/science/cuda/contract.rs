@@ -48,7 +48,8 @@ pub fn answers(backend: &dyn Backend, case: &Case) -> Vec<Vec<Exposure>> {
 fn answers_to(request: &Request, backend: &dyn Backend, case: &Case) -> Vec<Vec<Exposure>> {
     let passes = request.passes(&case.data).expect("passes");
     let flights = Flights { fleet: &case.fleet, phases: &case.phases };
-    let run = Run { dataset: &case.data, backend, vertical: case.rule, field_bytes: PLENTY, progress: &|_| () };
+    let run =
+        Run { dataset: &case.data, backend, vertical: case.rule, field_bytes: PLENTY, kept: None, progress: &|_| () };
     let mut spent = Spent::default();
     let passed = run.run(&passes, &flights, &mut spent).expect("a run");
     assert!(!spent.remarks.iter().any(|r| r.contains("CPU")), "{}: {:?}", case.name, spent.remarks);

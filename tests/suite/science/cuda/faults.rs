@@ -27,7 +27,8 @@ const EXPECT: &str = "SKYDOSE_TEST_EXPECT";
 fn by_whoever(backend: &dyn Backend, case: &Case) -> (Vec<Vec<Exposure>>, String) {
     let passes = case.request.passes(&case.data).expect("passes");
     let flights = Flights { fleet: &case.fleet, phases: &case.phases };
-    let run = Run { dataset: &case.data, backend, vertical: case.rule, field_bytes: PLENTY, progress: &|_| () };
+    let run =
+        Run { dataset: &case.data, backend, vertical: case.rule, field_bytes: PLENTY, kept: None, progress: &|_| () };
     let mut spent = Spent::default();
     let passed = run.run(&passes, &flights, &mut spent).expect("a run");
     let answers = Answers::new(&passes, &flights, &passed, case.data.members());

@@ -1,0 +1,32 @@
+//! The configuration as it is written: the settings of every module, each
+//! under the module's name.
+
+use serde::{Deserialize, Serialize};
+
+use crate::{
+    field::catalogue,
+    queue::{amqp, management},
+    store, telemetry, worker,
+};
+
+/// The whole file.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Raw {
+    /// The log.
+    pub log: telemetry::log::Settings,
+    /// Traces.
+    pub traces: telemetry::trace::Settings,
+    /// The admin server.
+    pub admin: telemetry::admin::Settings,
+    /// The broker of jobs and results.
+    pub broker: amqp::Settings,
+    /// Its management API, which tells how full the queues are.
+    pub management: management::Settings,
+    /// The data sets that jobs may name.
+    pub catalogue: catalogue::Settings,
+    /// The store of results.
+    pub store: store::Settings,
+    /// The worker.
+    pub worker: worker::Settings,
+}
