@@ -64,12 +64,13 @@ constexpr u32 NONE = 0xffffffffu;
 #define DENSITY_FIELD 1  // from the channel of temperature
 #define DENSITY_ISA 2    // from the standard atmosphere's temperature
 
-// Waypoints, 12 bytes each, 16 where a flight's times are not evenly spaced.
-constexpr double DEGREES_PER_UNIT = 1e-7;         // longitude and latitude, signed
+// Waypoints: 12 bytes each, 16 where a flight's times are not evenly spaced,
+// and 48 for every 32 of a flight, from which the 32 are counted.
+constexpr double DEGREES_PER_UNIT = 1e-7;  // where an Anchor's unit is 0
 constexpr double UNITS_PER_DEGREE = 1e7;
-constexpr double PASCALS_PER_UNIT = 1.0 / 8192;   // pressure, in bits 2 to 31;
-constexpr double ROUNDING_PA = PASCALS_PER_UNIT / 2;  // by which a pressure may have been rounded
-constexpr u32 PHASE_BITS = 2;                     // bits 0 and 1 are the phase of the segment that starts there
+// By how much a pressure may be rounded: half the unit of 32 waypoints that
+// go from nothing to 131,072 Pa.
+constexpr double ROUNDING_PA = 1.0 / 65536;
 
 // An ascending axis of grid/axis.rs. `nodes` counts doubles of the tables.
 struct Axis {
@@ -129,6 +130,21 @@ struct Field {
     u32 slabs_len;
 };
 
+// Where 32 waypoints of a flight lie: a longitude is `longitude_deg +
+// longitude_unit * (unsigned) n`, any turn of the circle; or n 1e-7 degrees,
+// signed, where the unit is 0, which gives back seven decimals to the bit.
+// Units are powers of two.
+struct Anchor {
+    double longitude_deg;
+    double latitude_deg;
+    double pressure_pa;
+    float longitude_unit;
+    float latitude_unit;
+    float pressure_unit;
+    u32 spare;
+    u64 phases;  // of the segment that starts at each waypoint: two bits, the first lowest
+};
+
 struct Flight {
     double base_s;      // whole seconds since 1970, at or before its first waypoint
     float unit_s;       // of its times: a power of two
@@ -138,10 +154,13 @@ struct Flight {
                         // 0: its times are time[time ...]
     u32 time;
     u32 history;        // its first sample in the history, for rolling peaks
+    u32 anchor;         // its first anchor
+    u32 spare;
 };
 
 struct Fleet {
     const Flight* flights;
+    const Anchor* anchors;
     const int* longitude;
     const int* latitude;
     const u32* pressure;
@@ -246,12 +265,18 @@ AT(Slab, values, 0) AT(Slab, surface_pa, 8) AT(Slab, scale, 16)
 SIZE(Field, 24)
 AT(Field, slabs, 0) AT(Field, times, 8) AT(Field, times_len, 12) AT(Field, first, 16)
 AT(Field, slabs_len, 20)
-SIZE(Flight, 32)
+SIZE(Anchor, 48)
+AT(Anchor, longitude_deg, 0) AT(Anchor, latitude_deg, 8) AT(Anchor, pressure_pa, 16)
+AT(Anchor, longitude_unit, 24) AT(Anchor, latitude_unit, 28) AT(Anchor, pressure_unit, 32)
+AT(Anchor, spare, 36) AT(Anchor, phases, 40)
+SIZE(Flight, 40)
 AT(Flight, base_s, 0) AT(Flight, unit_s, 8) AT(Flight, first_waypoint, 12) AT(Flight, len, 16)
-AT(Flight, step, 20) AT(Flight, time, 24) AT(Flight, history, 28)
-SIZE(Fleet, 56)
-AT(Fleet, flights, 0) AT(Fleet, longitude, 8) AT(Fleet, latitude, 16) AT(Fleet, pressure, 24)
-AT(Fleet, time, 32) AT(Fleet, order, 40) AT(Fleet, count, 48) AT(Fleet, spare, 52)
+AT(Flight, step, 20) AT(Flight, time, 24) AT(Flight, history, 28) AT(Flight, anchor, 32)
+AT(Flight, spare, 36)
+SIZE(Fleet, 64)
+AT(Fleet, flights, 0) AT(Fleet, anchors, 8) AT(Fleet, longitude, 16) AT(Fleet, latitude, 24)
+AT(Fleet, pressure, 32) AT(Fleet, time, 40) AT(Fleet, order, 48) AT(Fleet, count, 56)
+AT(Fleet, spare, 60)
 SIZE(Program, 216)
 AT(Program, lanes, 0) AT(Program, temperature, 4) AT(Program, humidity, 8) AT(Program, dense, 12)
 AT(Program, thin, 16) AT(Program, dose_thin, 20) AT(Program, log, 24) AT(Program, thresholds, 28)
@@ -267,10 +292,10 @@ SIZE(Output, 72)
 AT(Output, states, 0) AT(Output, previous, 8) AT(Output, figures, 16) AT(Output, counts, 24)
 AT(Output, history_time, 32) AT(Output, history_value, 40) AT(Output, history_integral, 48)
 AT(Output, history_len, 56) AT(Output, rolling, 64)
-SIZE(Evaluation, 592)
+SIZE(Evaluation, 600)
 AT(Evaluation, tables, 0) AT(Evaluation, grid, 8) AT(Evaluation, steps, 192)
-AT(Evaluation, field, 224) AT(Evaluation, fleet, 248) AT(Evaluation, program, 304)
-AT(Evaluation, output, 520)
+AT(Evaluation, field, 224) AT(Evaluation, fleet, 248) AT(Evaluation, program, 312)
+AT(Evaluation, output, 528)
 #undef SIZE
 #undef AT
 

@@ -1,7 +1,8 @@
-// Waypoints as they come up: 12 bytes each, and 16 where times are uneven.
+// Waypoints as they come up.
 #pragma once
 
 #include "abi.cuh"
+#include "geodesy.cuh"
 
 namespace skydose {
 
@@ -20,6 +21,11 @@ __device__ inline double degrees_of(int units) {
     return fma(fma(-quotient, UNITS_PER_DEGREE, n), DEGREES_PER_UNIT, quotient);
 }
 
+// Of the 32 waypoints that an anchor is for, the one with number `n`.
+__device__ inline double coordinate(double anchor_deg, float unit, int n) {
+    return unit == 0.0f ? degrees_of(n) : anchor_deg + static_cast<double>(unit) * static_cast<u32>(n);
+}
+
 // `waypoint` counts from the flight's first.
 __device__ inline double time_of(const Fleet& fleet, const Flight& flight, u32 waypoint) {
     const u32 units = flight.step == 0 ? fleet.time[flight.time + waypoint] : flight.time + waypoint * flight.step;
@@ -28,14 +34,18 @@ __device__ inline double time_of(const Fleet& fleet, const Flight& flight, u32 w
 
 __device__ inline Waypoint waypoint_of(const Fleet& fleet, const Flight& flight, u32 waypoint) {
     const u32 at = flight.first_waypoint + waypoint;
-    return {time_of(fleet, flight, waypoint), degrees_of(fleet.longitude[at]), degrees_of(fleet.latitude[at]),
-            (fleet.pressure[at] >> PHASE_BITS) * PASCALS_PER_UNIT};
+    const Anchor& anchor = fleet.anchors[flight.anchor + waypoint / WARP];
+    return {time_of(fleet, flight, waypoint),
+            wrap_longitude(coordinate(anchor.longitude_deg, anchor.longitude_unit, fleet.longitude[at])),
+            coordinate(anchor.latitude_deg, anchor.latitude_unit, fleet.latitude[at]),
+            anchor.pressure_pa + static_cast<double>(anchor.pressure_unit) * fleet.pressure[at]};
 }
 
 // The phase of the segment that ends at a waypoint: that in which it starts.
 __device__ inline u32 phase_at(const Fleet& fleet, const Flight& flight, u32 waypoint) {
     const u32 start = waypoint == 0 ? 0 : waypoint - 1;
-    return fleet.pressure[flight.first_waypoint + start] & (PHASES - 1);
+    const u64 phases = fleet.anchors[flight.anchor + start / WARP].phases;
+    return static_cast<u32>(phases >> (2 * (start % WARP))) & (PHASES - 1);
 }
 
 }  // namespace skydose

@@ -20,8 +20,9 @@ use crate::{
 /// Quantiles over an ensemble's members, as results name them.
 const QUANTILES: [(&str, f64); 5] = [("p05", 0.05), ("p25", 0.25), ("p50", 0.50), ("p75", 0.75), ("p95", 0.95)];
 
-/// A sampled part of a duration that falls short of it by rounding alone.
-const WHOLE: f64 = 1.0 - 1e-9;
+/// A sampled part of a duration that falls short of it by rounding alone: of
+/// sums, and of times on their way to a GPU.
+const WHOLE: f64 = 1.0 - 1e-6;
 
 /// Makes the rows of flights from what the passes left.
 pub struct Answers<'a> {
@@ -176,7 +177,8 @@ fn has_value(totals: &Totals, lane: usize, stay: &Stay) -> bool {
 fn sampled_fraction(totals: Option<&Totals>, lane: usize, stay: &Stay) -> f64 {
     let Some(totals) = totals else { return 0.0 };
     if stay.duration_s > 0.0 {
-        (totals.sampled_s(lane) / stay.duration_s).min(1.0)
+        let fraction = totals.sampled_s(lane) / stay.duration_s;
+        if fraction >= WHOLE { 1.0 } else { fraction }
     } else {
         f64::from(u8::from(totals.peak()[lane].is_finite()))
     }

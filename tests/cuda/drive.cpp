@@ -42,6 +42,7 @@ struct Case {
     std::vector<std::vector<unsigned short>> halves;
     std::vector<Slab> slabs;
     std::vector<Flight> flights;
+    std::vector<Anchor> anchors;
     std::vector<int> longitude, latitude;
     std::vector<u32> pressure, time;
     Evaluation e = {};
@@ -201,6 +202,42 @@ struct Case {
         }
     }
 
+    // Puts waypoint `i` into the columns, and tells what the device makes of
+    // it: seven decimals, or for every second 32 waypoints a fine grid of its
+    // own. A level's pressure is rounded on the way, and the reference has it
+    // as it was.
+    reference::Point anchored(unsigned i, int lon, int lat, double pa, bool is_level, unsigned phase) {
+        const double unit = std::ldexp(1.0, -24), pascal = 1.0 / 32768;
+        if (i % WARP == 0) {
+            Anchor anchor = {};
+            anchor.pressure_pa = 1024.5;
+            anchor.pressure_unit = static_cast<float>(pascal);
+            if (random.below(2) == 0) {
+                anchor.longitude_deg = std::floor(lon / 1e7) - 100;
+                anchor.latitude_deg = std::floor(lat / 1e7) - 100;
+                anchor.longitude_unit = anchor.latitude_unit = static_cast<float>(unit);
+            }
+            anchors.push_back(anchor);
+        }
+        Anchor& anchor = anchors.back();
+        anchor.phases |= static_cast<u64>(phase) << (2 * (i % WARP));
+        const u32 pressure_units = static_cast<u32>(std::lround((pa - anchor.pressure_pa) / pascal));
+        pressure.push_back(pressure_units);
+        const double p = is_level ? pa : anchor.pressure_pa + pascal * pressure_units;
+        if (anchor.longitude_unit == 0.0f) {
+            longitude.push_back(lon);
+            latitude.push_back(lat);
+            return {0, lon / 1e7, lat / 1e7, p};
+        }
+        double east = lon / 1e7;
+        if (east < anchor.longitude_deg) east += 360;
+        const u32 x = static_cast<u32>(std::lround((east - anchor.longitude_deg) / unit));
+        const u32 y = static_cast<u32>(std::lround((lat / 1e7 - anchor.latitude_deg) / unit));
+        longitude.push_back(static_cast<int>(x));
+        latitude.push_back(static_cast<int>(y));
+        return {0, wrap_longitude(anchor.longitude_deg + unit * x), anchor.latitude_deg + unit * y, p};
+    }
+
     void make_flight(bool is_even) {
         const unsigned n = 1 + random.below(150);
         Flight flight = {};
@@ -208,6 +245,7 @@ struct Case {
         flight.unit_s = 0.125f;
         flight.first_waypoint = static_cast<u32>(longitude.size());
         flight.len = n;
+        flight.anchor = static_cast<u32>(anchors.size());
         flight.step = is_even ? 8 * (20 + random.below(80)) : 0;
         flight.time = is_even ? random.below(8) : static_cast<u32>(time.size());
         std::vector<reference::Point> way;
@@ -223,17 +261,14 @@ struct Case {
         // rounded on its way to the device.
         const bool is_level = !HYBRID && random.below(4) == 0;
         const double level_pa = is_level ? field.levels[random.below(6)] : 0.0;
-        if (is_level) pa = static_cast<u32>(std::lround(level_pa * 8192));
         unsigned phase = random.below(4);
         for (unsigned i = 0; i < n; ++i) {
             if (random.below(12) == 0) phase = random.below(4);
             if (!is_level && i > 0 && random.below(3) == 0) pa = static_cast<u32>(pa + (random() - 0.5) * 3000 * 8192);
             units = is_even ? flight.time + i * flight.step : units + 8 + random.below(1200);
             if (!is_even) time.push_back(units);
-            longitude.push_back(lon);
-            latitude.push_back(lat);
-            pressure.push_back(pa << 2 | phase);
-            way.push_back({flight.base_s + 0.125 * units, lon / 1e7, lat / 1e7, is_level ? level_pa : pa / 8192.0});
+            const reference::Point point = anchored(i, lon, lat, is_level ? level_pa : pa / 8192.0, is_level, phase);
+            way.push_back({flight.base_s + 0.125 * units, point.longitude, point.latitude, point.pressure});
             labels.push_back(phase);
             lon += east;
             if (lon >= 1800000000) lon = static_cast<int>(lon - 3600000000LL);
@@ -254,7 +289,7 @@ struct Case {
         e.field.times = table(field.times);
         e.field.times_len = static_cast<u32>(field.times.size());
         e.tables = tables.data();
-        e.fleet = {flights.data(), longitude.data(), latitude.data(), pressure.data(), time.data(), nullptr,
+        e.fleet = {flights.data(), anchors.data(), longitude.data(), latitude.data(), pressure.data(), time.data(), nullptr,
                    static_cast<u32>(count), 0};
     }
 };

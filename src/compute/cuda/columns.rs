@@ -5,13 +5,22 @@ use rayon::prelude::*;
 use super::{
     device::{Part, Stream},
     gpu::{CHUNK, Fault, Gpu, Lease},
-    layout::Flight,
+    layout::{ANCHORED, Anchor, Flight},
     waypoints::{Clock, Columns},
 };
 use crate::compute::run::Flights;
 
-/// Waypoints that are sent at a time, of 16 bytes at most.
-pub(super) const WAYPOINTS_AT_A_TIME: usize = CHUNK / 16;
+/// Waypoints that a flight has at most: they are sent at once.
+pub(super) const MOST_WAYPOINTS: usize = CHUNK / 18;
+
+/// Numbers of four bytes in an [`Anchor`].
+const ANCHOR: usize = size_of::<Anchor>() / 4;
+
+/// Bytes that the waypoints of a flight take at most.
+fn bytes(flight: &Flight) -> usize {
+    let len = flight.len as usize;
+    16 * len + size_of::<Anchor>() * len.div_ceil(ANCHORED)
+}
 
 /// The range of no pressures.
 const NOWHERE: (f64, f64) = (f64::INFINITY, f64::NEG_INFINITY);
@@ -21,6 +30,7 @@ pub(super) struct DeviceColumns {
     /// As the device has them.
     pub packed: Vec<Flight>,
     pub flights: Lease,
+    pub anchors: Lease,
     pub longitude: Lease,
     pub latitude: Lease,
     pub pressure: Lease,
@@ -34,17 +44,21 @@ fn wider(a: (f64, f64), b: (f64, f64)) -> (f64, f64) {
 impl DeviceColumns {
     /// Room for the flights `chosen`.
     pub(super) fn new(gpu: &Gpu, flights: Flights<'_>, chosen: &[(usize, Clock)]) -> Result<Self, Fault> {
-        let (mut packed, mut waypoints, mut times) = (Vec::with_capacity(chosen.len()), 0_u32, 0_u32);
+        let (mut packed, mut waypoints, mut times, mut anchors) =
+            (Vec::with_capacity(chosen.len()), 0_u32, 0_u32, 0_u32);
         for (index, clock) in chosen {
             let len = flights.fleet.get(*index).map_or(0, |f| f.len());
-            packed.push(clock.flight(len, waypoints, times));
+            packed.push(clock.flight(len, waypoints, times, anchors));
             let more = |sum: u32, n: usize| u32::try_from(n).ok().and_then(|n| sum.checked_add(n));
             let sums = more(waypoints, len).zip(more(times, clock.column_len(len)));
             (waypoints, times) = sums.ok_or_else(|| Fault::too_much("more than 2^32 waypoints"))?;
+            // No more than waypoints.
+            anchors += u32::try_from(len.div_ceil(ANCHORED)).unwrap_or(0);
         }
         let column = |len: u32| gpu.memory(len as usize * 4);
         Ok(Self {
             flights: gpu.memory(packed.len() * size_of::<Flight>())?,
+            anchors: gpu.memory(anchors as usize * size_of::<Anchor>())?,
             packed,
             longitude: column(waypoints)?,
             latitude: column(waypoints)?,
@@ -69,13 +83,12 @@ impl DeviceColumns {
         self.send_flights(gpu, copy)?;
         let (mut reach, mut from) = (NOWHERE, 0);
         while from < chosen.len() {
-            let mut to = from + 1;
-            let mut waypoints = self.packed[from].len as usize;
-            while to < chosen.len() && waypoints + self.packed[to].len as usize <= WAYPOINTS_AT_A_TIME {
-                waypoints += self.packed[to].len as usize;
+            let (mut to, mut size) = (from, 0);
+            while to < chosen.len() && (to == from || size + bytes(&self.packed[to]) <= CHUNK) {
+                size += bytes(&self.packed[to]);
                 to += 1;
             }
-            reach = wider(reach, self.send_some(gpu, copy, flights, &chosen[from..to], (from, waypoints))?);
+            reach = wider(reach, self.send_some(gpu, copy, flights, &chosen[from..to], from)?);
             from = to;
         }
         Ok(reach)
@@ -89,20 +102,24 @@ impl DeviceColumns {
         copy: &Stream,
         flights: Flights<'_>,
         chosen: &[(usize, Clock)],
-        (from, waypoints): (usize, usize),
+        from: usize,
     ) -> Result<(f64, f64), Fault> {
         let lens: Vec<(usize, usize)> = chosen
             .iter()
             .zip(&self.packed[from..])
             .map(|((_, clock), flight)| (flight.len as usize, clock.column_len(flight.len as usize)))
             .collect();
-        let times: usize = lens.iter().map(|(_, times)| times).sum();
+        let sum = |of: &dyn Fn(&(usize, usize)) -> usize| lens.iter().map(of).sum::<usize>();
+        let (waypoints, times) = (sum(&|(len, _)| *len), sum(&|(_, times)| *times));
+        // In front, where they are aligned.
+        let anchors = ANCHOR * sum(&|(len, _)| len.div_ceil(ANCHORED));
         let mut chunk = gpu.chunk()?;
-        let numbers = chunk.items_mut::<u32>(3 * waypoints + times);
-        let (longitude, rest) = numbers.split_at_mut(waypoints);
+        let numbers = chunk.items_mut::<u32>(anchors + 3 * waypoints + times);
+        let (anchor, rest) = numbers.split_at_mut(anchors);
+        let (longitude, rest) = rest.split_at_mut(waypoints);
         let (latitude, rest) = rest.split_at_mut(waypoints);
         let (pressure, time) = rest.split_at_mut(waypoints);
-        let mut columns = [longitude, latitude, pressure, time];
+        let mut columns = [longitude, latitude, pressure, time, anchor];
         let mut pieces = Vec::with_capacity(chosen.len());
         for ((index, clock), (len, times)) in chosen.iter().zip(&lens) {
             let mut cut = |column: usize, len: usize| {
@@ -111,8 +128,9 @@ impl DeviceColumns {
                 piece
             };
             let piece = Columns {
-                longitude: bytemuck::cast_slice_mut(cut(0, *len)),
-                latitude: bytemuck::cast_slice_mut(cut(1, *len)),
+                anchors: bytemuck::cast_slice_mut(cut(4, ANCHOR * len.div_ceil(ANCHORED))),
+                longitude: cut(0, *len),
+                latitude: cut(1, *len),
                 pressure: cut(2, *len),
                 time: cut(3, *times),
             };
@@ -130,14 +148,16 @@ impl DeviceColumns {
         let at = self.packed[from].first_waypoint as usize * 4;
         let timed = chosen.iter().zip(&self.packed[from..]).find(|((_, clock), _)| clock.column_len(1) > 0);
         let at_time = timed.map_or(0, |(_, flight)| flight.time as usize * 4);
-        let part = |from: usize, to, at| Part { from: from * 4, bytes: waypoints * 4, to, at };
+        let at_anchor = self.packed[from].anchor as usize * size_of::<Anchor>();
+        let part = |from: usize, to, at| Part { from: (anchors + from) * 4, bytes: waypoints * 4, to, at };
         let parts = [
+            Part { from: 0, bytes: anchors * 4, to: self.anchors.memory(), at: at_anchor },
             part(0, self.longitude.memory(), at),
             part(waypoints, self.latitude.memory(), at),
             part(2 * waypoints, self.pressure.memory(), at),
             Part { bytes: times * 4, ..part(3 * waypoints, self.time.memory(), at_time) },
         ];
-        gpu.add(|trace| trace.waypoint_bytes += (3 * waypoints + times) as u64 * 4);
+        gpu.add(|trace| trace.waypoint_bytes += (anchors + 3 * waypoints + times) as u64 * 4);
         gpu.in_flight(copy.upload(chunk, &parts)?);
         Ok(reach)
     }

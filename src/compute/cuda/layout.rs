@@ -23,10 +23,8 @@ pub const PHASES: usize = 4;
 pub const NONE: u32 = u32::MAX;
 /// Units a degree of longitude and latitude.
 pub const UNITS_PER_DEGREE: f64 = 1e7;
-/// Units a pascal of pressure.
-pub const UNITS_PER_PASCAL: f64 = 8192.0;
-/// Bits of a pressure that hold the phase.
-pub const PHASE_BITS: u32 = 2;
+/// Waypoints that an [`Anchor`] is for.
+pub const ANCHORED: usize = WARP as usize;
 /// A flag of [`State`]: there is a last sample.
 pub const STATE_STARTED: u32 = 1;
 /// A flag of [`State`]: the last sample lies inside the field.
@@ -120,6 +118,21 @@ pub struct Field {
     pub slabs_len: u32,
 }
 
+/// Where 32 waypoints of a flight lie.
+#[repr(C)]
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[expect(missing_docs, reason = "abi.cuh says what each field is")]
+pub struct Anchor {
+    pub longitude_deg: f64,
+    pub latitude_deg: f64,
+    pub pressure_pa: f64,
+    pub longitude_unit: f32,
+    pub latitude_unit: f32,
+    pub pressure_unit: f32,
+    pub spare: u32,
+    pub phases: u64,
+}
+
 /// One flight in the columns of a fleet.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -132,14 +145,17 @@ pub struct Flight {
     pub step: u32,
     pub time: u32,
     pub history: u32,
+    pub anchor: u32,
+    pub spare: u32,
 }
 
-/// Waypoints in columns, 12 bytes each, and which flights are taken.
+/// Waypoints in columns, and which flights are taken.
 #[repr(C)]
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[expect(missing_docs, reason = "abi.cuh says what each field is")]
 pub struct Fleet {
     pub flights: Address,
+    pub anchors: Address,
     pub longitude: Address,
     pub latitude: Address,
     pub pressure: Address,
@@ -244,12 +260,13 @@ layout! {
     Steps: 32 { per_longitude_deg: 0, per_latitude_deg: 8, per_level: 16, per_second: 24 }
     Slab: 80 { values: 0, surface_pa: 8, scale: 16 }
     Field: 24 { slabs: 0, times: 8, times_len: 12, first: 16, slabs_len: 20 }
-    Flight: 32 { base_s: 0, unit_s: 8, first_waypoint: 12, len: 16, step: 20, time: 24, history: 28 }
-    Fleet: 56 { flights: 0, longitude: 8, latitude: 16, pressure: 24, time: 32, order: 40, count: 48, spare: 52 }
+    Anchor: 48 { longitude_deg: 0, latitude_deg: 8, pressure_pa: 16, longitude_unit: 24, latitude_unit: 28, pressure_unit: 32, spare: 36, phases: 40 }
+    Flight: 40 { base_s: 0, unit_s: 8, first_waypoint: 12, len: 16, step: 20, time: 24, history: 28, anchor: 32, spare: 36 }
+    Fleet: 64 { flights: 0, anchors: 8, longitude: 16, latitude: 24, pressure: 32, time: 40, order: 48, count: 56, spare: 60 }
     Program: 216 { lanes: 0, temperature: 4, humidity: 8, dense: 12, thin: 16, dose_thin: 20, log: 24, thresholds: 28, threshold_table: 32, flow_table: 36, flow_len: 52, rolling: 68, rolling_table: 72, stride: 76, at_dose: 80, at_above: 84, alert: 88, rolling_slot: 152 }
     State: 40 { waypoint: 0, step: 4, phases: 8, flags: 12, samples: 16, spare: 20, previous_time_s: 24, previous_pressure_pa: 32 }
     Output: 72 { states: 0, previous: 8, figures: 16, counts: 24, history_time: 32, history_value: 40, history_integral: 48, history_len: 56, rolling: 64 }
-    Evaluation: 592 { tables: 0, grid: 8, steps: 192, field: 224, fleet: 248, program: 304, output: 520 }
+    Evaluation: 600 { tables: 0, grid: 8, steps: 192, field: 224, fleet: 248, program: 312, output: 528 }
 }
 
 #[cfg(test)]
@@ -274,9 +291,7 @@ mod tests {
             format!("BLOCK_THREADS = {BLOCK_THREADS};"),
             format!("MOST_CHANNELS = {MOST_CHANNELS};"),
             format!("PHASES = {PHASES};"),
-            format!("PASCALS_PER_UNIT = 1.0 / {UNITS_PER_PASCAL};"),
             format!("UNITS_PER_DEGREE = {UNITS_PER_DEGREE:e};"),
-            format!("PHASE_BITS = {PHASE_BITS};"),
             format!("STATE_STARTED = {STATE_STARTED};"),
             format!("STATE_INSIDE = {STATE_INSIDE};"),
         ] {

@@ -5,11 +5,11 @@ use rayon::prelude::*;
 
 use super::{
     Cuda,
-    columns::WAYPOINTS_AT_A_TIME,
+    columns::MOST_WAYPOINTS,
     gpu::{Fault, Gpu},
     program::Precision,
     share::Share,
-    waypoints::{Clock, fits},
+    waypoints::Clock,
 };
 use crate::{
     compute::{
@@ -72,8 +72,7 @@ impl<'a> CudaSession<'a> {
         let precision = cuda.settings.precision.of(program);
         let clock = |i: usize| {
             let flight = flights.fleet.get(i)?;
-            let may_go = flight.len() <= WAYPOINTS_AT_A_TIME && fits(&flight);
-            may_go.then(|| Clock::of(flight.time_s)).flatten()
+            (flight.len() <= MOST_WAYPOINTS).then(|| Clock::of(flight.time_s)).flatten()
         };
         let clocks: Vec<Option<Clock>> = (0..flights.fleet.len()).into_par_iter().map(clock).collect();
         let apart = (0..clocks.len()).filter(|&i| clocks[i].is_none()).collect();

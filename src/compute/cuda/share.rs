@@ -359,6 +359,7 @@ impl<'a> Share<'a> {
     fn argument(&self) -> Evaluation {
         let mut argument = Evaluation::zeroed();
         argument.fleet.flights = self.columns.flights.address();
+        argument.fleet.anchors = self.columns.anchors.address();
         argument.fleet.longitude = self.columns.longitude.address();
         argument.fleet.latitude = self.columns.latitude.address();
         argument.fleet.pressure = self.columns.pressure.address();
