@@ -5,7 +5,7 @@
 //
 // How an evaluation runs
 // ----------------------
-//   up, once a fleet     Flight[], longitude[], latitude[], pressure[], time[]
+//   up, once a fleet     Flight[], Anchor[], longitude[], latitude[], pressure[], time[]
 //   up, once a program   the tables (axes, times, thresholds, curves)
 //   up, once a time      its slab: values [level][latitude][longitude][channel],
 //                        surface pressures [latitude][longitude]; Slab[] of the window
