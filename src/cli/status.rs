@@ -5,7 +5,7 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
@@ -19,8 +19,11 @@ use crate::{
     telemetry::message::{Heartbeat, Said as _, WorkerId},
 };
 
-/// How far back heartbeats are heard: some of the usual pace.
-const PAST: Duration = Duration::from_secs(20);
+/// How far back is heard what was said: some heartbeats, and a report or two.
+const PAST: Duration = Duration::from_mins(1);
+
+/// The topic of control's reports.
+const REPORT: &str = "scaling.report";
 
 /// What was said before is there at once; nothing for so long means no more.
 const QUIET: Duration = Duration::from_millis(700);
@@ -46,8 +49,21 @@ struct Report {
     /// What of the queues is not known.
     unknown: Vec<String>,
     workers: Vec<Heartbeat>,
-    /// Name of the worker whose control leads, where one says so.
+    /// Who decides on the number of nodes, where someone says so.
     leader: Option<String>,
+}
+
+/// What was heard on the telemetry exchange.
+#[derive(Default)]
+struct Heard {
+    workers: BTreeMap<WorkerId, Heartbeat>,
+    leader: Option<String>,
+}
+
+/// The part of control's report that names the leader.
+#[derive(Deserialize)]
+struct Leading {
+    leader: String,
 }
 
 impl Status {
@@ -73,27 +89,31 @@ impl Status {
 async fn report(config: &Config, listen: Duration) -> anyhow::Result<Report> {
     let broker = app::broker(config)?;
     let figures = broker.gauge.figures();
-    let (queues, workers) = tokio::join!(figures, workers(&broker, listen));
-    let (queues, workers) = (queues?, workers?);
+    let (queues, heard) = tokio::join!(figures, hear(&broker, listen));
+    let (queues, Heard { workers, leader }) = (queues?, heard?);
     let at = (app::clock())();
     broker.queue.close().await;
     let workers = workers.into_values().filter(|heartbeat| is_fresh(heartbeat, at)).collect();
-    Ok(Report { at, unknown: queues.unknown(), queues, workers, leader: None })
+    Ok(Report { at, unknown: queues.unknown(), queues, workers, leader })
 }
 
-/// The last heartbeat of each worker.
-async fn workers(broker: &app::Broker, listen: Duration) -> anyhow::Result<BTreeMap<WorkerId, Heartbeat>> {
+/// The last heartbeat of each worker, and who leads.
+async fn hear(broker: &app::Broker, listen: Duration) -> anyhow::Result<Heard> {
     let end = Instant::now() + listen;
-    let mut listener = broker.queue.listen(Heartbeat::TOPICS, PAST).await?;
-    let mut workers = BTreeMap::new();
+    let mut listener = broker.queue.listen("#", PAST).await?;
+    let mut heard = Heard::default();
     loop {
-        let wait = if workers.is_empty() { listen } else { QUIET };
-        let Ok(Ok(Some((_, message)))) = timeout_at(end, timeout(wait, listener.next())).await else { break };
-        if let Ok(heartbeat) = Heartbeat::decode(&message.body) {
-            workers.insert(heartbeat.worker.clone(), heartbeat);
+        let wait = if heard.workers.is_empty() { listen } else { QUIET };
+        let Ok(Ok(Some((topic, message)))) = timeout_at(end, timeout(wait, listener.next())).await else { break };
+        if topic == REPORT {
+            if let Ok(Leading { leader }) = serde_json::from_slice(&message.body) {
+                heard.leader = Some(leader);
+            }
+        } else if let Ok(heartbeat) = Heartbeat::decode(&message.body) {
+            heard.workers.insert(heartbeat.worker.clone(), heartbeat);
         }
     }
-    Ok(workers)
+    Ok(heard)
 }
 
 /// Whether the worker should still be there: three heartbeats may get lost.
@@ -118,6 +138,9 @@ fn table(report: &Report) -> String {
     }
     let _ = writeln!(text, "{:<8} {:>7}", "delayed", count(report.queues.delayed));
     let _ = writeln!(text, "{:<8} {:>7}", "dead", count(report.queues.dead_letters));
+    if let Some(leader) = &report.leader {
+        let _ = writeln!(text, "\nleader {leader}");
+    }
     if report.workers.is_empty() {
         text += "\nno worker has been heard\n";
         return text;

@@ -29,7 +29,7 @@ pub(super) struct Configuration {
     #[arg(long, value_name = "FILE", env = "SKYDOSE_CONFIG")]
     pub config: Option<PathBuf>,
     /// A value of the configuration, such as worker.slots=8; repeatable,
-    /// stands above the environment (SKYDOSE_WORKER__SLOTS=8) and the file.
+    /// stands above the environment (`SKYDOSE_WORKER__SLOTS=8`) and the file.
     #[arg(long, value_name = "KEY=VALUE")]
     pub set: Vec<String>,
 }

@@ -69,7 +69,7 @@ mod tests {
     fn what_stands_still_too_long_is_named_unless_at_rest() {
         let start = Instant::now();
         let at = |seconds| start + Duration::from_secs(seconds);
-        let pulse = Pulse::new("the executor", Duration::from_secs(60), start);
+        let pulse = Pulse::new("the executor", Duration::from_mins(1), start);
         assert_eq!(pulse.check(at(600)), Ok(()), "it had nothing to do");
         pulse.beat(at(600));
         assert_eq!(pulse.check(at(659)), Ok(()));

@@ -57,18 +57,18 @@ impl Executor {
         };
         let dataset = dataset(&work);
         events::BatchFailed { dataset, jobs: work.items.len(), why: fault.text() }.emit();
-        self.halves(work, fault)
+        self.halves(work, &fault)
     }
 
-    fn halves(&self, work: Work, fault: Fault) -> bool {
+    fn halves(&self, work: Work, fault: &Fault) -> bool {
         let Work { mut items, .. } = work;
         if items.len() < 2 {
             return items.into_iter().all(|item| {
-                let end = match &fault {
+                let end = match fault {
                     Fault::Invalid(why) => End::Invalid(why.clone()),
                     Fault::Failed(why) => End::Failed(why.clone()),
                 };
-                self.outcomes.blocking_send(Outcome::Ended(item.taken, end)).is_ok()
+                self.outcomes.blocking_send(Outcome::Ended(Box::new(item.taken), end)).is_ok()
             });
         }
         let candidates: Vec<Candidate> = items.iter().map(|item| item.candidate.clone()).collect();

@@ -125,9 +125,9 @@ impl Intake {
             return;
         }
         match self.patiently(&taken, suspicion).await {
-            Ok(Next::Compute(asked, candidate, _memory)) => {
+            Ok(Next::Compute(asked, candidate, memory)) => {
                 // Where nobody computes any more, the job goes back.
-                drop(self.ready.send(Item { taken, asked: *asked, candidate, _memory }).await);
+                drop(self.ready.send(Item { taken, asked: *asked, candidate, memory }).await);
             }
             Ok(Next::Empty(asked)) => match publisher::answer(&asked, &[], self.settings.inline_rows) {
                 Ok(answer) => self.settler.answer(taken, answer).await,

@@ -190,12 +190,11 @@ impl Worker {
         beside.spawn(heartbeat::obey(queue, board, self.wish.clone()));
         let backend = self.parts.backend.clone();
         let tested = tokio::task::spawn_blocking(move || self_test(backend.as_ref())).await;
-        let ending = match tested.unwrap_or_else(|panic| Err(panic.to_string())) {
-            Err(why) => Ending::Quarantined(why),
-            Ok(()) => {
-                self.board.passed_self_test();
-                self.work().await
-            }
+        let ending = if let Err(why) = tested.unwrap_or_else(|panic| Err(panic.to_string())) {
+            Ending::Quarantined(why)
+        } else {
+            self.board.passed_self_test();
+            self.work().await
         };
         if let Ending::Quarantined(why) = &ending {
             self.board.go(State::Quarantined, Some(why));

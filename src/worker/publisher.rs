@@ -35,7 +35,7 @@ pub(super) enum Outcome {
     /// Figures of a batch.
     Done(Box<Done>),
     /// A job that has none.
-    Ended(Taken, End),
+    Ended(Box<Taken>, End),
 }
 
 /// What encodes and settles.
@@ -53,7 +53,7 @@ impl Publisher {
         let mut settling = JoinSet::new();
         while let Some(outcome) = outcomes.recv().await {
             let answers = match outcome {
-                Outcome::Ended(taken, end) => vec![(taken, Err(end))],
+                Outcome::Ended(taken, end) => vec![(*taken, Err(end))],
                 Outcome::Done(done) => {
                     for item in &done.work.items {
                         this.settler.reach(Step::Computed, &item.taken).await;
@@ -81,7 +81,8 @@ impl Publisher {
     }
 
     fn encode(&self, done: Done) -> Vec<(Taken, Result<Answer, End>)> {
-        let Done { work: Work { items, fleet, phases, ranges, .. }, passed } = done;
+        let Done { work: Work { items, spans, fleet, phases, ranges }, passed } = done;
+        drop(spans);
         let Some(Program { entry, passes, .. }) = items.first().map(|item| item.asked.program.clone()) else {
             return Vec::new();
         };
@@ -92,7 +93,9 @@ impl Publisher {
             .zip(ranges)
             .map(|(item, range)| {
                 let rows: Vec<Exposure> = range.flat_map(|flight| answers.of(flight)).collect();
-                (item.taken, answer(&item.asked, &rows, self.inline_rows))
+                let answer = answer(&item.asked, &rows, self.inline_rows);
+                drop(item.memory);
+                (item.taken, answer)
             })
             .collect()
     }

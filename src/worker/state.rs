@@ -21,7 +21,7 @@ use crate::telemetry::{
 };
 
 /// How far back the pace is measured.
-const MEMORY: Duration = Duration::from_secs(300);
+const MEMORY: Duration = Duration::from_mins(5);
 
 /// Who the worker is.
 #[derive(Debug, Clone)]

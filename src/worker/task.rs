@@ -51,14 +51,14 @@ pub(super) struct Item {
     pub asked: Asked,
     pub candidate: Candidate,
     /// Its part of the memory for flights, until its figures are encoded.
-    pub _memory: Option<OwnedSemaphorePermit>,
+    pub memory: Option<OwnedSemaphorePermit>,
 }
 
 /// Jobs whose flights are one fleet.
 pub(super) struct Work {
     pub items: Vec<Item>,
     /// Of the traces of its jobs, from here until they are computed.
-    pub _spans: Vec<Span>,
+    pub spans: Vec<Span>,
     pub fleet: Fleet,
     /// A label a waypoint, for each flight.
     pub phases: Vec<Vec<Phase>>,
@@ -143,7 +143,7 @@ impl Work {
                 start..fleet.len()
             })
             .collect();
-        let _spans = items.iter().map(|item| trace::step(&item.taken.span, "compute")).collect();
-        Self { items, _spans, fleet, phases: Vec::new(), ranges }
+        let spans = items.iter().map(|item| trace::step(&item.taken.span, "compute")).collect();
+        Self { items, spans, fleet, phases: Vec::new(), ranges }
     }
 }
