@@ -44,6 +44,7 @@ pub mod queue;
 pub mod scaling;
 pub mod simulate;
 pub mod store;
+pub mod submitter;
 pub mod telemetry;
 pub mod time;
 pub mod trajectory;

@@ -72,12 +72,21 @@ pub struct Compute {
 
 /// Where samples lie.
 #[derive(Debug, Clone, Copy, Default, ValueEnum)]
-enum IntegrationArg {
+pub(super) enum IntegrationArg {
     /// As many samples between waypoints as the grid needs.
     #[default]
     Path,
     /// The given waypoints, with the trapezoidal rule.
     Waypoints,
+}
+
+impl From<IntegrationArg> for Integration {
+    fn from(arg: IntegrationArg) -> Self {
+        match arg {
+            IntegrationArg::Path => Self::Path,
+            IntegrationArg::Waypoints => Self::Waypoints,
+        }
+    }
 }
 
 /// What is computed, when everything is known.
@@ -185,10 +194,7 @@ impl Compute {
         Ok(Request {
             contaminants: self.contaminant.clone(),
             thresholds,
-            integration: match self.integration {
-                IntegrationArg::Path => Integration::Path,
-                IntegrationArg::Waypoints => Integration::Waypoints,
-            },
+            integration: self.integration.into(),
             engine_flow,
         })
     }
@@ -336,7 +342,7 @@ pub(super) fn now() -> std::time::Instant {
 }
 
 /// Reads `NAME=VALUE UNIT`.
-fn threshold(text: &str) -> Result<(String, Limit), String> {
+pub(super) fn threshold(text: &str) -> Result<(String, Limit), String> {
     let (name, limit) = text
         .split_once('=')
         .ok_or_else(|| format!("{text:?} is no threshold, expected NAME=VALUE UNIT, such as \"ash=2 mg m-3\""))?;

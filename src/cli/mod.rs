@@ -2,7 +2,9 @@
 
 mod args;
 mod broker;
+mod cancel;
 mod check;
+mod collect;
 mod compute;
 mod dead_letters;
 mod decide;
@@ -13,6 +15,7 @@ mod prepare;
 mod sample;
 mod simulate;
 mod status;
+mod submit;
 mod topology;
 mod worker;
 
@@ -56,6 +59,12 @@ pub enum Command {
     Decide(decide::Decide),
     /// Try scaling policies on past or made-up demand, in virtual time.
     Simulate(simulate::Simulate),
+    /// Send flights to the workers as jobs.
+    Submit(submit::Submit),
+    /// Put the results of a submission into one file.
+    Collect(collect::Collect),
+    /// Tell the workers that a submission is not needed any more.
+    Cancel(cancel::Cancel),
     /// Set up, check or print what the broker must have.
     Topology(topology::Topology),
     /// List, show, redrive or discard jobs that were given up.
@@ -77,6 +86,8 @@ pub enum Ending {
     Rejects,
     /// The device is not to be trusted; another process may try.
     Quarantined,
+    /// Some jobs of a submission have no answer.
+    Incomplete,
 }
 
 /// Prints on standard output.
@@ -104,6 +115,9 @@ impl Cli {
             Command::Prepare(prepare) => prepare.run(self.verbose),
             Command::Decide(decide) => decide.run(),
             Command::Simulate(simulate) => simulate.run(),
+            Command::Submit(submit) => submit.run(),
+            Command::Collect(collect) => collect.run(),
+            Command::Cancel(cancel) => cancel.run(),
             Command::Topology(topology) => topology.run(),
             Command::DeadLetters(dead_letters) => dead_letters.run(),
             Command::Check(check) => check.run(),
@@ -119,6 +133,7 @@ impl From<Ending> for ExitCode {
             Ending::Whole => 0,
             Ending::Rejects => 3,
             Ending::Quarantined => 4,
+            Ending::Incomplete => 5,
         })
     }
 }

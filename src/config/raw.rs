@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     field::catalogue,
     queue::{amqp, management},
-    store, telemetry, worker,
+    store, submitter, telemetry, worker,
 };
 
 /// The whole file.
@@ -29,4 +29,6 @@ pub struct Raw {
     pub store: store::Settings,
     /// The worker.
     pub worker: worker::Settings,
+    /// What sends flights as jobs.
+    pub submitter: submitter::Settings,
 }

@@ -9,6 +9,7 @@
 //! job the first one's object stays, and the other learns whether it had the
 //! same bytes. Nothing is ever replaced, so what is read twice is the same.
 
+pub mod contract;
 mod error;
 mod object;
 #[cfg(test)]

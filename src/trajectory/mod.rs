@@ -223,6 +223,25 @@ impl Fleet {
         }
     }
 
+    /// Some of the flights, as a fleet of their own.
+    ///
+    /// # Panics
+    /// Where there are no such flights.
+    #[must_use]
+    pub fn cut(&self, flights: Range<usize>) -> Self {
+        let offsets = &self.offsets[flights.start..=flights.end];
+        let rows = offsets[0]..offsets[flights.len()];
+        Self {
+            ids: self.ids[flights].to_vec(),
+            offsets: offsets.iter().map(|offset| offset - rows.start).collect(),
+            time_s: self.time_s[rows.clone()].to_vec(),
+            longitude_deg: self.longitude_deg[rows.clone()].to_vec(),
+            latitude_deg: self.latitude_deg[rows.clone()].to_vec(),
+            pressure_pa: self.pressure_pa[rows.clone()].to_vec(),
+            on_ground: self.on_ground[rows].to_vec(),
+        }
+    }
+
     /// Longitudes, latitudes \[degrees\] and pressures \[Pa\] of all waypoints.
     #[must_use]
     pub fn positions(&self) -> (&[f64], &[f64], &[f64]) {

@@ -6,4 +6,6 @@ mod leader;
 mod nodes;
 mod scaling;
 mod science;
+mod stores;
+mod submitter;
 mod worker;

@@ -27,9 +27,6 @@ use crate::{
     store::{Put, Store, StoreError},
 };
 
-/// Longest manifest that is read \[bytes\].
-const MOST_MANIFEST_BYTES: u64 = 64 << 20;
-
 /// What stands in the store for a job that is answered. The same job, data set
 /// and engine give the same manifest, whoever computes.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
@@ -172,20 +169,23 @@ impl Answer {
         let put = store.put_new(&name, self.manifest.to_json()?.into()).await?;
         let manifest = match put {
             Put::Created | Put::Same => self.manifest.clone(),
-            Put::Differs => Manifest::parse(&name, &store.get(&name, MOST_MANIFEST_BYTES).await?)?,
+            Put::Differs => Manifest::parse(&name, &store.get(&name, Manifest::MOST_BYTES).await?)?,
         };
         Ok(Committed { manifest, put })
     }
 }
 
 impl Manifest {
+    /// Longest manifest that is read \[bytes\].
+    pub const MOST_BYTES: u64 = 64 << 20;
+
     /// The manifest of a job, `None` where it is not answered.
     ///
     /// # Errors
     /// [`AnswerError`] where the store does not say, or what is there is none.
     pub async fn find(store: &dyn Store, terms: &Terms) -> Result<Option<Self>, AnswerError> {
         let name = place::manifest(&terms.submission, &terms.id);
-        match store.get(&name, MOST_MANIFEST_BYTES).await {
+        match store.get(&name, Manifest::MOST_BYTES).await {
             Ok(bytes) => Self::parse(&name, &bytes).map(Some),
             Err(StoreError::NotFound { .. }) => Ok(None),
             Err(other) => Err(other.into()),

@@ -37,6 +37,7 @@ use std::{
 
 use arrow_array::RecordBatch;
 use arrow_schema::{ArrowError, DataType, SchemaRef};
+use bytes::Bytes;
 
 use crate::exposure::Exposure;
 
@@ -144,9 +145,7 @@ struct TableName {
 /// # Errors
 /// [`OutcomeError::Io`] where nothing can be written there.
 pub fn create(path: &Path, format: OutputFormat, metadata: Metadata) -> Result<Box<dyn OutcomeWriter>, OutcomeError> {
-    let name = TableName { rows: "exposures" };
-    let table = create_table(path, format, &columns::schema(), metadata, name)?;
-    Ok(Box::new(Exposures { path: path.to_owned(), table }))
+    Ok(Box::new(ExposureWriter::create(path, format, metadata)?))
 }
 
 /// Names of the columns of an exposure, in the order of a file.
@@ -181,15 +180,36 @@ fn create_table(
     })
 }
 
-struct Exposures {
+/// A file of exposures that takes them from other files, too.
+pub struct ExposureWriter {
     path: PathBuf,
     table: Box<dyn TableWriter>,
+}
+
+impl ExposureWriter {
+    /// Begins a file at `path`.
+    ///
+    /// # Errors
+    /// [`OutcomeError::Io`] where nothing can be written there.
+    pub fn create(path: &Path, format: OutputFormat, metadata: Metadata) -> Result<Self, OutcomeError> {
+        let table = create_table(path, format, &columns::schema(), metadata, TableName { rows: "exposures" })?;
+        Ok(Self { path: path.to_owned(), table })
+    }
+
+    /// Appends the rows of a file that [`parquet_bytes`] made.
+    ///
+    /// # Errors
+    /// [`OutcomeError`] names this file, or says that the other one's columns
+    /// are not those of exposures.
+    pub fn append(&mut self, parquet: Bytes) -> Result<(), OutcomeError> {
+        parquet::read(parquet, &columns::schema(), &self.path)?.iter().try_for_each(|batch| self.table.write(batch))
+    }
 }
 
 /// Rows that are turned into columns at a time: some 30 MB.
 const ROWS_AT_A_TIME: usize = 1 << 17;
 
-impl OutcomeWriter for Exposures {
+impl OutcomeWriter for ExposureWriter {
     fn write(&mut self, rows: &[Exposure]) -> Result<(), OutcomeError> {
         for rows in rows.chunks(ROWS_AT_A_TIME) {
             let batch =

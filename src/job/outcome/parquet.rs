@@ -8,14 +8,15 @@ use std::{
 };
 
 use ::parquet::{
-    arrow::ArrowWriter,
+    arrow::{ArrowWriter, arrow_reader::ParquetRecordBatchReaderBuilder},
     basic::{Compression, ZstdLevel},
     errors::ParquetError,
     file::{metadata::KeyValue, properties::WriterProperties},
     schema::types::ColumnPath,
 };
 use arrow_array::RecordBatch;
-use arrow_schema::{DataType, Schema};
+use arrow_schema::{ArrowError, DataType, Fields, Schema, SchemaRef};
+use bytes::Bytes;
 
 use super::{Metadata, OutcomeError, TableWriter, columns, file::AtomicFile};
 
@@ -55,6 +56,24 @@ pub(super) fn bytes(batches: &[RecordBatch], schema: &Schema, metadata: Metadata
         writer.write(batch)?;
     }
     writer.into_inner()
+}
+
+/// The rows of a file in memory, which has the columns of `schema`; `path` is
+/// what errors speak of.
+pub(super) fn read(bytes: Bytes, schema: &SchemaRef, path: &Path) -> Result<Vec<RecordBatch>, OutcomeError> {
+    let fault = Parquet::fault(path);
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build()).map_err(&fault)?;
+    let table = |source| OutcomeError::Table { path: path.to_owned(), source };
+    let batch = |batch: Result<RecordBatch, ArrowError>| {
+        let batch = batch.map_err(table)?;
+        let names = |fields: &Fields| fields.iter().map(|f| f.name().clone()).collect::<Vec<_>>();
+        if names(batch.schema_ref().fields()) != names(schema.fields()) {
+            return Err(table(ArrowError::SchemaError("not the columns of exposures".to_owned())));
+        }
+        // The metadata of the file that was read are not those of this one.
+        RecordBatch::try_new(Arc::clone(schema), batch.columns().to_vec()).map_err(table)
+    };
+    reader.map(batch).collect()
 }
 
 fn writer<W: Write + Send>(into: W, schema: &Schema, metadata: Metadata) -> Result<ArrowWriter<W>, ParquetError> {

@@ -48,7 +48,7 @@ pub struct Head {
     pub vertical: VerticalRule,
     /// Air through the engines' cores, for the ingested dose.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[schemars(with = "Option<super::json::FlowSchema>")]
+    #[schemars(with = "Option<super::schema::EngineFlow>")]
     pub engine_flow: Option<FlowTable>,
     /// Whether faults of flights are repaired as those of files are. If not,
     /// flights are taken as they stand, and those with a fault are rejected.

@@ -4,7 +4,6 @@ use std::{cell::RefCell, collections::HashSet, fmt, path::Path, sync::Arc};
 
 use arrow_array::{ArrayRef, BooleanArray, DictionaryArray, Float64Array, Int32Array, RecordBatch, StringArray};
 use arrow_schema::ArrowError;
-use schemars::JsonSchema;
 use serde::{
     Deserialize, Deserializer, Serialize,
     de::{DeserializeSeed, Error as _, MapAccess, SeqAccess, Visitor},
@@ -22,9 +21,8 @@ use crate::{
 /// What errors call the flights of a message.
 const FLIGHTS: &str = "flights";
 
-/// A job as it is documented: what is asked, and the flights.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(title = "skydose.job")]
+/// A job as it is written.
+#[derive(Debug, Serialize)]
 pub(super) struct Document<'a> {
     /// What is asked.
     #[serde(flatten)]
@@ -34,64 +32,16 @@ pub(super) struct Document<'a> {
     pub flights: Option<Vec<Flight<'a>>>,
 }
 
-/// A flight: its name and its columns, all of one length. Columns may be
-/// called as in flights files; of columns for the height one is enough.
-#[derive(Debug, Serialize, JsonSchema)]
-#[schemars(deny_unknown_fields)]
+/// A flight as it is written: its values as they stand.
+#[derive(Debug, Serialize)]
 pub(super) struct Flight<'a> {
-    /// The flight's name, unique in its job.
-    pub flight_id: &'a str,
-    /// Seconds since 1970-01-01T00:00:00 UTC, or RFC 3339.
-    #[schemars(with = "Vec<TimeSchema>")]
-    pub time: &'a [f64],
-    /// Degrees east.
-    pub longitude: &'a [f64],
-    /// Degrees north.
-    pub latitude: &'a [f64],
-    /// Static air pressure \[Pa\].
-    pub pressure_pa: &'a [f64],
-    /// Whether the aircraft is on the ground; false where it is not said.
+    flight_id: &'a str,
+    time: &'a [f64],
+    longitude: &'a [f64],
+    latitude: &'a [f64],
+    pressure_pa: &'a [f64],
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub on_ground: Option<&'a [bool]>,
-}
-
-/// A time.
-#[derive(JsonSchema)]
-#[schemars(untagged)]
-#[expect(dead_code, reason = "describes, is never made")]
-enum TimeSchema {
-    Seconds(f64),
-    Text(String),
-}
-
-/// An engine flow.
-#[derive(JsonSchema)]
-#[schemars(rename = "EngineFlow", deny_unknown_fields)]
-#[expect(dead_code, reason = "describes, is never made")]
-pub(super) struct FlowSchema {
-    /// How many engines, 1 to 16.
-    engines: f64,
-    /// Through the core of one engine, by phase.
-    core_mass_flow: PhasesSchema,
-}
-
-#[derive(JsonSchema)]
-#[schemars(rename = "EngineFlowPhases", deny_unknown_fields)]
-#[expect(dead_code, reason = "describes, is never made")]
-struct PhasesSchema {
-    ground: CurveSchema,
-    climb: CurveSchema,
-    cruise: CurveSchema,
-    descent: CurveSchema,
-}
-
-/// A number in kg/s, or one over pressure altitude.
-#[derive(JsonSchema)]
-#[schemars(rename = "EngineFlowCurve", untagged)]
-#[expect(dead_code, reason = "describes, is never made")]
-enum CurveSchema {
-    Constant(f64),
-    Curve { altitude_ft: Vec<f64>, kg_s: Vec<f64> },
+    on_ground: Option<&'a [bool]>,
 }
 
 impl<'a> Flight<'a> {

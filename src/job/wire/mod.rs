@@ -20,6 +20,7 @@ mod claim;
 mod encode;
 mod head;
 mod json;
+pub mod schema;
 #[cfg(test)]
 mod tests;
 

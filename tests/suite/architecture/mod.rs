@@ -27,7 +27,7 @@ const LAYERS: &[&[&str]] = &[
     &["field", "exposure", "control", "simulate"],
     &["compute", "job"],
     &["plan"],
-    &["worker"],
+    &["worker", "submitter"],
     &["config"],
     &["app", "cli"],
     &["main"],
@@ -46,7 +46,7 @@ const BESIDE: &[(&str, &str)] = &[
 ];
 
 /// Never, though the layers would allow it: who, whom.
-const STRANGERS: &[(&str, &str)] = &[("worker", "control")];
+const STRANGERS: &[(&str, &str)] = &[("worker", "control"), ("worker", "submitter")];
 
 /// Every dependency and its homes: a file or folder of `src` without its
 /// ending. A crate without homes is vocabulary and may be used anywhere.
@@ -58,7 +58,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("arrow_select", &["trajectory", "job"]),
     ("async_trait", &[]),
     ("axum", &["telemetry"]),
-    ("blake3", &["compute/cuda", "field", "job", "store"]),
+    ("blake3", &["compute/cuda", "field", "job", "store", "submitter"]),
     ("bytemuck", &["compute", "field"]),
     ("bytes", &[]),
     ("clap", &["main", "app", "cli"]),
@@ -89,7 +89,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("rayon", &["trajectory", "field", "compute", "job", "worker", "app", "cli"]),
     ("reqwest", &["queue/management", "http", "telemetry", "app"]),
     ("rustls", &["main", "app", "queue/amqp", "queue/management", "http"]),
-    ("schemars", &["job", "queue", "telemetry", "scaling"]),
+    ("schemars", &["job", "queue", "submitter", "telemetry", "scaling"]),
     ("secrecy", &[]),
     ("serde", &[]),
     ("serde_json", &[]),
@@ -108,6 +108,7 @@ const VENDORS: &[(&str, &[&str])] = &[
             "telemetry",
             "control",
             "worker",
+            "submitter",
             "main",
             "app",
             "cli",

@@ -7,7 +7,7 @@
 //! | drains, commands, heartbeats, the admin server | `life.rs` |
 //! | whole processes on RabbitMQ: kill -9, poison, SIGTERM, secrets | `processes.rs` |
 
-mod harness;
+pub mod harness;
 mod life;
 mod processes;
 mod promises;
