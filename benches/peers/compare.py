@@ -23,6 +23,10 @@ this part of the largest one of the same species."""
 
 OWN = "skydose"
 FILES = "-files"
+READ = "-read"
+NETCDF = "netcdf-read"
+ONE = "-one"
+"""The same on one thread."""
 
 
 def largest_difference(got, reference):
@@ -41,7 +45,7 @@ class Figures:
         self.best = min(self.seconds)
         self.spread = statistics.median(self.seconds) / self.best
         self.peak_gb = max(r["peak_rss_bytes"] for r in records) / 1e9
-        self.rate = self.first["samples"] / self.best / 1e6
+        self.rate = self.first.get("samples", 0) / self.best / 1e6
         self.exposures = self._array(paths[0], "exposures")
         self.values = self._array(paths[0], "values")
 
@@ -85,6 +89,33 @@ def table(figures, own, reference):
         yield "| " + " | ".join(map(str, cells)) + " |"
 
 
+def reading(figures):
+    """Lines of the table of what reading took."""
+    yield "| what | threads | best, s | median / best | GB/s of float32 | faster than netCDF4-python by | peak GB |"
+    yield "|---|---|---|---|---|---|---|"
+    theirs = figures.get(NETCDF)
+    for f in sorted(figures.values(), key=lambda f: -f.best):
+        cells = [
+            f.first["name"],
+            f.first["threads"],
+            f"{f.best:.3g}",
+            f"{f.spread:.2f}",
+            f"{f.first['bytes'] / f.best / 1e9:.2f}",
+            f"{theirs.best / f.best:.1f}" if theirs else "–",
+            f"{f.peak_gb:.1f}",
+        ]
+        yield "| " + " | ".join(map(str, cells)) + " |"
+
+
+def scaling(figures):
+    """Lines on how much faster several threads are than one."""
+    for name, one in figures.items():
+        several = figures.get(name.removesuffix(ONE))
+        if name.endswith(ONE) and several:
+            by = one.best / several.best
+            yield f"{several.first['name']}: {several.first['threads']} threads are {by:.2f} times as fast as one."
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("folder", type=Path)
@@ -99,15 +130,24 @@ def main():
     first = reference.first
 
     print(f"## {args.title or args.folder.name}: {first['flights']} flights, {first['samples']} samples\n")
+    read = {n: f for n, f in figures.items() if READ in n}
+    figures = {n: f for n, f in figures.items() if n not in read}
     parts = {
         "In memory": {n: f for n, f in figures.items() if not n.endswith(FILES)},
         "From files to results": {n: f for n, f in figures.items() if n.endswith(FILES)},
     }
     for heading, part in parts.items():
         if part:
-            own = next((f for n, f in part.items() if n.startswith(OWN)), None)
+            own = part.get(OWN) or part.get(OWN + FILES)
             print(f"### {heading}\n")
             print("\n".join(table(part.values(), own, reference)) + "\n")
+            for line in scaling(part):
+                print(line + "\n")
+    if read:
+        print("### Reading the field\n")
+        print("\n".join(reading(read)) + "\n")
+        for line in scaling(read):
+            print(line + "\n")
     print(
         f"A sample is a waypoint and a species. Value, dosage and peak: largest relative difference from\n"
         f"{first['name']} (float64), against at least {FLOOR:g} of the species' largest;\n"

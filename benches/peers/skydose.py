@@ -1,10 +1,11 @@
 """Figures of skydose in the form that the peers write theirs.
 
-    python skydose.py memory|files --field F --flights P --out NAME.json --threads N --repeat K -- COMMAND...
+    python skydose.py memory|files|read --field F --flights P --out NAME.json --threads N --repeat K -- COMMAND...
 
 `files` times the whole COMMAND, which writes results as Parquet to the path
 that stands for RESULTS in it. `memory` takes the seconds from the JSON that
-COMMAND prints on its last line: {"seconds": [...]}.
+COMMAND prints on its last line: {"seconds": [...]}; `read` too, and the bytes
+of the field's values.
 """
 
 import argparse
@@ -38,32 +39,34 @@ def exposures(results, flights, names):
 
 
 def run(command, what, repeat):
-    """Seconds of each run."""
-    if what == "memory":
+    """Seconds of each run, and what else is known of them."""
+    if what in ("memory", "read"):
         printed = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
-        return json.loads(printed.strip().splitlines()[-1])["seconds"]
+        told = json.loads(printed.strip().splitlines()[-1])
+        return told.pop("seconds"), told
     taken = []
     for _ in range(repeat):
         start = time.perf_counter()
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         taken.append(time.perf_counter() - start)
-    return taken
+    return taken, {}
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("what", choices=["memory", "files"])
+    parser.add_argument("what", choices=["memory", "files", "read"])
     parser.add_argument("--field", type=Path, required=True)
     parser.add_argument("--flights", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--threads", type=int, required=True)
     parser.add_argument("--repeat", type=int, default=1)
+    parser.add_argument("--name")
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
 
     results = args.out.with_suffix(".parquet")
     command = [str(results) if word == "RESULTS" else word for word in args.command]
-    taken = run(command, args.what, args.repeat)
+    taken, told = run(command, args.what, args.repeat)
     # Before anything else is read here: this process is the smaller one then.
     peak_bytes = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * 1024
 
@@ -71,14 +74,15 @@ def main():
     flights, names = case.flights(), common.species(case.open_field())
     if results.exists():
         np.save(args.out.with_suffix(".exposures.npy"), exposures(results, flights, names))
-    kind = "in memory" if args.what == "memory" else "from files to results"
+    kind = dict(memory="in memory", files="from files to results", read="reading")[args.what]
     record = dict(
-        name=f"skydose, {kind}",
+        name=args.name or f"skydose, {kind}",
         threads=args.threads,
         samples=len(names) * len(flights.time_s),
         flights=len(flights),
         seconds=taken,
         peak_rss_bytes=peak_bytes,
+        **told,
     )
     args.out.write_text(json.dumps(record, indent=1) + "\n")
 

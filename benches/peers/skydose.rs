@@ -1,13 +1,18 @@
 //! skydose's side of the comparison with its peers.
 //!
-//! `inputs --flights N --out DIR [--step DEGREES]` writes `DIR/raw.zarr`, a
-//! field of eight species at 0.75°, and `DIR/flights.parquet`.
+//! `inputs --flights N --out DIR [--step DEGREES] [--species N]` writes
+//! `DIR/raw.zarr`, a field of eight species at 0.75°, and
+//! `DIR/flights.parquet`.
 //!
 //! `memory --field F --dataset D --flights P --threads N --repeat K --out R`
 //! times the peers' task with everything in memory: interpolation at the
 //! waypoints, dosage, peak and time above one threshold, for each flight. Its
 //! last line is `{"seconds": [...]}`; R holds the figures as `compute` writes
 //! them.
+//!
+//! `read --field F --dataset D --threads N --repeat K` times the reading of
+//! all times of F into the form that is computed from; its last line is
+//! `{"seconds": [...], "bytes": B}`, with the bytes of float32 in F.
 
 use std::{collections::BTreeMap, path::PathBuf, sync::Arc, time::Instant};
 
@@ -42,7 +47,6 @@ const HPA: [f64; 25] = [
     1.0, 2.0, 3.0, 5.0, 7.0, 10.0, 20.0, 30.0, 50.0, 70.0, 100.0, 150.0, 200.0, 250.0, 300.0, 400.0, 500.0, 600.0,
     700.0, 800.0, 850.0, 900.0, 925.0, 950.0, 1000.0,
 ];
-const SPECIES: usize = 8;
 /// 2024-06-01T00:00:00Z
 const START_S: f64 = 1_717_200_000.0;
 const TIMES: usize = 9;
@@ -63,23 +67,28 @@ fn main() -> Result<(), Failure> {
     match what.as_deref() {
         Some("inputs") => {
             let step_deg = options.get("--step").map_or("0.75", String::as_str).parse()?;
-            inputs(option("--flights")?.parse()?, step_deg, &option("--out")?.into())
+            let species = options.get("--species").map_or("8", String::as_str).parse()?;
+            inputs(option("--flights")?.parse()?, step_deg, species, &option("--out")?.into())
         }
         Some("memory") => {
             let paths = [option("--field")?, option("--dataset")?, option("--flights")?, option("--out")?];
             memory(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
+        }
+        Some("read") => {
+            let paths = [option("--field")?, option("--dataset")?];
+            read(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
         }
         // `cargo bench` runs every bench without arguments.
         None => {
             println!("nothing to measure alone: see benches/peers/run");
             Ok(())
         }
-        Some(other) => Err(format!("{other:?} is neither inputs nor memory").into()),
+        Some(other) => Err(format!("{other:?} is none of inputs, memory and read").into()),
     }
 }
 
 /// Writes the field and the flights.
-fn inputs(flights: usize, step_deg: f64, out: &PathBuf) -> Result<(), Failure> {
+fn inputs(flights: usize, step_deg: f64, species: usize, out: &PathBuf) -> Result<(), Failure> {
     std::fs::create_dir_all(out)?;
     let nodes = |from: f64, turn: f64| {
         let axis = std::iter::successors(Some(0.0), |i| Some(i + 1.0)).map(|i: f64| i * step_deg);
@@ -89,7 +98,7 @@ fn inputs(flights: usize, step_deg: f64, out: &PathBuf) -> Result<(), Failure> {
     let longitudes_deg = nodes(0.0, 360.0);
     let plane = latitudes_deg.len() * longitudes_deg.len();
     let layout = PreparedLayout {
-        variables: (1..=SPECIES)
+        variables: (1..=species)
             .map(|i| PreparedVariable {
                 name: format!("c{i}"),
                 standard_name: None,
@@ -175,6 +184,31 @@ fn memory([field, dataset, flights, out]: &[PathBuf; 4], threads: usize, repeat:
     }
     writer.finish()?;
     println!("{}", serde_json::json!({ "seconds": seconds }));
+    Ok(())
+}
+
+/// Reads all times, again and again.
+fn read([field, dataset]: &[PathBuf; 2], threads: usize, repeat: usize) -> Result<(), Failure> {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build_global()?;
+    let dataset = Dataset::open(std::slice::from_ref(field), DatasetFile::read(dataset)?)?;
+    let passes = Request { integration: Integration::Waypoints, ..Request::default() }.passes(&dataset)?;
+    let [pass] = passes.as_slice() else { return Err("more than one pass".into()) };
+    let field = dataset.field(&pass.channels, VerticalRule::LinearP, None)?;
+    // On one of the pool's threads, so that there are no more than asked for.
+    let load = |time: usize| rayon::join(|| field.load(time, 0), || ()).0;
+    let mut seconds = Vec::new();
+    for _ in 0..repeat {
+        let started = now();
+        for time in 0..field.times_s.len() {
+            drop(std::hint::black_box(load(time)?));
+        }
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    // A global field's repeated first meridian is no part of the file.
+    let grid = &field.grid;
+    let points = grid.levels.len() * grid.latitude.len() * grid.longitude.len();
+    let bytes = points * pass.channels.len() * field.times_s.len() * size_of::<f32>();
+    println!("{}", serde_json::json!({ "seconds": seconds, "bytes": bytes }));
     Ok(())
 }
 
