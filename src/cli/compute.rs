@@ -26,6 +26,9 @@ use crate::{
     trajectory::{AltitudeUnit, Fleet, FleetReader, Loaded, ReadOptions, Repairs, phase},
 };
 
+/// Flights whose rows are made at a time.
+const FLIGHTS_AT_A_TIME: usize = 1024;
+
 /// Bytes of memory that a waypoint takes while its flight is computed: its
 /// columns, its label, and its part of the flight's figures and rows.
 const BYTES_PER_WAYPOINT: usize = 96;
@@ -161,12 +164,11 @@ impl Compute {
                 #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to 1000")]
                 bar.set_position((part * 1000.0) as u64);
             })?;
-            let file = self.flights.flights.first().cloned().unwrap_or_default();
             account.rejects.extend(loaded.rejects.into_iter().map(|r| rejects::Reject {
                 flight_id: r.flight_id,
                 reason: r.reason,
                 waypoints: r.waypoints,
-                file: file.clone(),
+                file: r.path,
             }));
             account.repairs.add(&loaded.repairs);
         }
@@ -284,12 +286,16 @@ impl Job<'_> {
         let passed = run.run(self.passes, &flights, &mut account.spent)?;
         let writing = now();
         let answers = Answers::new(self.passes, &flights, &passed, self.dataset.members());
-        for chunk in indices.chunks(512) {
-            let rows: Vec<Vec<Exposure>> = chunk.par_iter().map(|&i| answers.of(i)).collect();
+        // Rows are made while those before them are written.
+        let mut made: Vec<Exposure> = Vec::new();
+        for chunk in indices.chunks(FLIGHTS_AT_A_TIME) {
+            let make = || chunk.par_iter().map(|&i| answers.of(i)).collect::<Vec<Vec<Exposure>>>();
+            let (rows, written) = rayon::join(make, || writer.write(&made));
+            written?;
             account.unsampled += rows.iter().filter(|rows| rows.iter().all(|r| r.sampled_fraction <= 0.0)).count();
-            let rows: Vec<Exposure> = rows.into_iter().flatten().collect();
-            writer.write(&rows)?;
+            made = rows.into_iter().flatten().collect();
         }
+        writer.write(&made)?;
         account.writing += writing.elapsed();
         account.flights += fleet.len();
         account.waypoints += fleet.waypoints();

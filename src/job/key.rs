@@ -217,7 +217,14 @@ mod tests {
             &|j| j.terms.vertical = crate::grid::VerticalRule::LogP,
             &|j| j.flights.fleet.shift_time(1e-6),
             &|j| j.flights = Loaded { fleet: fleet(3), ..Loaded::default() },
-            &|j| j.flights.rejects.push(Reject { flight_id: "x".into(), reason: "y".into(), waypoints: 1 }),
+            &|j| {
+                j.flights.rejects.push(Reject {
+                    flight_id: "x".into(),
+                    reason: "y".into(),
+                    waypoints: 1,
+                    path: "z".into(),
+                })
+            },
         ];
         let keys: std::collections::BTreeSet<Key> = changes.iter().map(key).collect();
         assert_eq!(keys.len(), changes.len());

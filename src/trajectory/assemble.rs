@@ -1,6 +1,6 @@
 //! From rows in any order to flights.
 
-use std::ops::Range;
+use std::{ops::Range, path::PathBuf};
 
 use super::{
     Waypoint,
@@ -23,7 +23,8 @@ pub(super) struct Grouping {
 #[derive(Default)]
 pub(super) struct Assembled {
     pub(super) flights: Vec<Flight>,
-    pub(super) rejects: Vec<Reject>,
+    /// Flights that are rejected, and which file has the first row of each.
+    pub(super) rejects: Vec<(u32, Reject)>,
     /// Faults of rows that are of no flight that is left, with their files.
     pub(super) faults: Faults,
 }
@@ -33,6 +34,8 @@ pub(super) struct Flight {
     pub(super) id: String,
     pub(super) waypoints: Vec<Waypoint>,
     pub(super) rows: usize,
+    /// The file that has the first of them.
+    pub(super) file: u32,
     pub(super) faults: Faults,
 }
 
@@ -93,6 +96,20 @@ impl Grouping {
     }
 }
 
+/// A flight by its own name whose rows lie together, in order and without a
+/// fault: what [`assemble`] makes of it, in one look at each row.
+fn faultless(rows: &Rows, grouping: &Grouping, group: u32) -> Option<Flight> {
+    let (Group::Flight(name) | Group::File(name)) = &rows.groups[group as usize] else { return None };
+    if grouping.order.is_some() {
+        return None;
+    }
+    let range = grouping.ranges[group as usize].clone();
+    let first = u32::try_from(range.start).ok()?;
+    let waypoints = repair::faultless(range.len(), |i| point(rows, first + i))?;
+    Some(Flight { id: name.clone(), rows: range.len(), file: rows.file[range.start], waypoints, faults: Faults::new() })
+}
+
+#[inline(always)]
 fn point(rows: &Rows, number: u32) -> Point {
     let row = number as usize;
     Point {
@@ -115,22 +132,25 @@ fn point(rows: &Rows, number: u32) -> Point {
 /// that of the row before, within the gap, else of the row after) and then
 /// where nothing was heard for longer than `gap_s`.
 pub(super) fn assemble(rows: &Rows, grouping: &Grouping, group: u32, gap_s: f64) -> Assembled {
+    if let Some(flight) = faultless(rows, grouping, group) {
+        return Assembled { flights: vec![flight], ..Assembled::default() };
+    }
     let mut points = grouping.points(rows, group);
-    let rows_in = points.len();
+    let (rows_in, file) = (points.len(), points.first().map_or(0, |p| p.file));
     let mut faults = Faults::new();
     repair::drop_unusable(&mut points, &mut faults);
     repair::sort_by_time(&mut points);
     let mut done = Assembled::default();
     let (name, by_callsign) = match &rows.groups[group as usize] {
         Group::Flight(name) | Group::File(name) => {
-            done.finish(name.clone(), points, rows_in, faults);
+            done.finish(name.clone(), points, (rows_in, file), faults);
             return done;
         }
         Group::Aircraft(name) => (name, true),
         Group::Callsign(name) => (name, false),
     };
     if points.is_empty() {
-        done.finish(name.clone(), points, rows_in, faults);
+        done.finish(name.clone(), points, (rows_in, file), faults);
         return done;
     }
     done.faults = faults;
@@ -139,18 +159,20 @@ pub(super) fn assemble(rows: &Rows, grouping: &Grouping, group: u32, gap_s: f64)
         for flight in part.chunk_by(|a, b| b.time_s - a.time_s <= gap_s) {
             let callsign = rows.callsigns.get(flight[0].callsign as usize).filter(|_| by_callsign);
             let id = flight_id(name, callsign.map(String::as_str), flight[0].time_s);
-            done.finish(id, flight.to_vec(), flight.len(), Faults::new());
+            done.finish(id, flight.to_vec(), (flight.len(), flight[0].file), Faults::new());
         }
     }
     done
 }
 
 impl Assembled {
-    fn finish(&mut self, id: String, points: Vec<Point>, rows: usize, mut faults: Faults) {
+    /// `rows` of the flight, the first of them in file number `file`.
+    fn finish(&mut self, id: String, points: Vec<Point>, (rows, file): (usize, u32), mut faults: Faults) {
         match repair::repair(points, &mut faults) {
-            Ok(waypoints) => self.flights.push(Flight { id, waypoints, rows, faults }),
+            Ok(waypoints) => self.flights.push(Flight { id, waypoints, rows, file, faults }),
             Err(reason) => {
-                self.rejects.push(Reject { flight_id: id, reason, waypoints: rows });
+                let path = PathBuf::new();
+                self.rejects.push((file, Reject { flight_id: id, reason, waypoints: rows, path }));
                 self.faults.append(&mut faults);
             }
         }

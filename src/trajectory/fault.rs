@@ -1,5 +1,7 @@
 //! The faults of real tracks, counted. What is done about each is in `repair.rs`.
 
+use std::path::PathBuf;
+
 /// What can be wrong with a row, or what is worth counting.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Fault {
@@ -62,6 +64,8 @@ pub struct Reject {
     pub reason: String,
     /// Rows that the files have of it.
     pub waypoints: usize,
+    /// The file that has the first of them.
+    pub path: PathBuf,
 }
 
 impl Fault {

@@ -55,6 +55,17 @@ struct Unread {
     text: String,
 }
 
+impl Unfinished {
+    /// Decodes up to the first rows, where nobody waits for them yet.
+    pub(super) fn read_ahead(&mut self) -> Result<(), FlightsError> {
+        if let Some(first) = self.batches.next() {
+            let rest = std::mem::replace(&mut self.batches, Box::new(std::iter::empty()));
+            self.batches = Box::new(std::iter::once(Ok(first?)).chain(rest));
+        }
+        Ok(())
+    }
+}
+
 impl Input {
     /// Looks into a file. That of Parquet is described at once, others when
     /// their rows are read.
@@ -79,6 +90,14 @@ impl Input {
         match &self.bytes {
             Bytes::Parquet(parquet) => Some(parquet.0.row_groups()),
             Bytes::Other(..) => None,
+        }
+    }
+
+    /// Rows of a part; 0 where that is not known.
+    pub(super) fn rows_of(&self, part: &Part) -> usize {
+        match (&self.bytes, part.row_group) {
+            (Bytes::Parquet(parquet), Some(group)) => parquet.0.rows_of(group),
+            _ => 0,
         }
     }
 

@@ -137,13 +137,11 @@ impl Fleet {
             self.offsets.push(0);
         }
         self.ids.push(id.into());
-        for w in waypoints {
-            self.time_s.push(w.time_s);
-            self.longitude_deg.push(wrap_longitude(w.longitude_deg));
-            self.latitude_deg.push(w.latitude_deg);
-            self.pressure_pa.push(w.pressure.pascal());
-            self.on_ground.push(w.on_ground);
-        }
+        self.time_s.extend(waypoints.iter().map(|w| w.time_s));
+        self.longitude_deg.extend(waypoints.iter().map(|w| wrap_longitude(w.longitude_deg)));
+        self.latitude_deg.extend(waypoints.iter().map(|w| w.latitude_deg));
+        self.pressure_pa.extend(waypoints.iter().map(|w| w.pressure.pascal()));
+        self.on_ground.extend(waypoints.iter().map(|w| w.on_ground));
         self.offsets.push(self.time_s.len());
         Ok(())
     }
@@ -179,6 +177,15 @@ impl Fleet {
         self.latitude_deg.extend_from_slice(&other.latitude_deg);
         self.pressure_pa.extend_from_slice(&other.pressure_pa);
         self.on_ground.extend_from_slice(&other.on_ground);
+    }
+
+    /// Makes room for `waypoints` more.
+    pub(crate) fn reserve(&mut self, waypoints: usize) {
+        self.time_s.reserve(waypoints);
+        self.longitude_deg.reserve(waypoints);
+        self.latitude_deg.reserve(waypoints);
+        self.pressure_pa.reserve(waypoints);
+        self.on_ground.reserve(waypoints);
     }
 
     /// Number of flights.

@@ -79,7 +79,7 @@ impl ParquetFile {
         Box::new(reader)
     }
 
-    fn rows_of(&self, group: usize) -> usize {
+    pub(super) fn rows_of(&self, group: usize) -> usize {
         usize::try_from(self.metadata.metadata().row_group(group).num_rows()).unwrap_or(0)
     }
 

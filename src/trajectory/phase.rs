@@ -8,7 +8,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{Trajectory, geodesy::distance_m};
+use super::{Trajectory, geodesy::EARTH_RADIUS_M};
 use crate::{
     atmosphere::isa_altitude,
     units::{METRES_PER_FOOT, Pressure},
@@ -123,12 +123,19 @@ impl Motion {
 struct Motions<'a> {
     flight: Trajectory<'a>,
     altitude_ft: f64,
+    /// Cosine of the latitude.
+    cosine: f64,
     last: Motion,
 }
 
 impl<'a> Motions<'a> {
     fn new(flight: &Trajectory<'a>) -> Self {
-        Self { flight: *flight, altitude_ft: altitude_ft(flight.pressure_pa[0]), last: Motion::default() }
+        Self {
+            flight: *flight,
+            altitude_ft: altitude_ft(flight.pressure_pa[0]),
+            cosine: flight.latitude_deg[0].to_radians().cos(),
+            last: Motion::default(),
+        }
     }
 
     /// Motion at waypoint `i`; called for 0, 1, 2, … in turn.
@@ -143,17 +150,48 @@ impl<'a> Motions<'a> {
                 self.altitude_ft = altitude_ft(flight.pressure_pa[i + 1]);
             }
             let seconds = flight.time_s[i + 1] - flight.time_s[i];
+            let cosine = flight.latitude_deg[i + 1].to_radians().cos();
             let metres = distance_m(
-                flight.longitude_deg[i],
-                flight.latitude_deg[i],
-                flight.longitude_deg[i + 1],
-                flight.latitude_deg[i + 1],
+                flight.longitude_deg[i + 1] - flight.longitude_deg[i],
+                flight.latitude_deg[i + 1] - flight.latitude_deg[i],
+                self.cosine * cosine,
             );
+            self.cosine = cosine;
             self.last.speed_kt = metres / seconds / METRES_PER_SECOND_A_KNOT;
             self.last.climb_ft_min = (self.altitude_ft - altitude) / seconds * 60.0;
         }
         Motion { altitude_ft: altitude, ..self.last }
     }
+}
+
+/// Great-circle distance \[m\] by the haversine formula, from the differences
+/// in longitude and latitude \[degrees\] and the product of the latitudes'
+/// cosines.
+fn distance_m(longitude: f64, latitude: f64, cosines: f64) -> f64 {
+    let half_latitude = sine(0.5 * latitude.to_radians());
+    let half_longitude = sine(0.5 * longitude.to_radians());
+    let haversine = half_latitude * half_latitude + cosines * half_longitude * half_longitude;
+    2.0 * EARTH_RADIUS_M * arcsine(haversine.clamp(0.0, 1.0).sqrt())
+}
+
+/// Below this, four terms of a series are as exact as the library: waypoints
+/// lie close together.
+const SMALL: f64 = 0.02;
+
+fn sine(x: f64) -> f64 {
+    if x.abs() > SMALL {
+        return x.sin();
+    }
+    let square = x * x;
+    x * (1.0 - square / 6.0 * (1.0 - square / 20.0 * (1.0 - square / 42.0)))
+}
+
+fn arcsine(x: f64) -> f64 {
+    if x > SMALL {
+        return x.asin();
+    }
+    let square = x * x;
+    x * (1.0 + square * (1.0 / 6.0 + square * (3.0 / 40.0 + square * (15.0 / 336.0))))
 }
 
 /// One international nautical mile an hour \[m s⁻¹\].
@@ -176,12 +214,12 @@ fn judge(motion: Motion) -> Phase {
     let speed = motion.speed_kt.clamp(0.0, 599.0);
     let climb = motion.climb_ft_min.clamp(-4_000.0, 3_999.9);
 
-    let on_the_ground = falling(altitude, 0.0, 200.0).ln();
+    let on_the_ground = ln(falling(altitude, 0.0, 200.0));
     let low = ln_bell(altitude, 10_000.0, 10_000.0);
     let high = ln_bell(altitude, 35_000.0, 20_000.0);
     let level = ln_bell(climb, 0.0, 100.0);
-    let up = falling(-climb, -1_000.0, -10.0).ln();
-    let down = falling(climb, -1_000.0, -10.0).ln();
+    let up = ln(falling(-climb, -1_000.0, -10.0));
+    let down = ln(falling(climb, -1_000.0, -10.0));
     let fast = ln_bell(speed, 600.0, 100.0);
     let medium = ln_bell(speed, 300.0, 100.0);
     let slow = ln_bell(speed, 0.0, 50.0);
@@ -204,6 +242,17 @@ fn ln_bell(x: f64, mean: f64, sigma: f64) -> f64 {
     -0.5 * deviation * deviation
 }
 
+/// Logarithm of a membership; most hold wholly or not at all.
+fn ln(membership: f64) -> f64 {
+    if membership <= 0.0 {
+        f64::NEG_INFINITY
+    } else if membership >= 1.0 {
+        0.0
+    } else {
+        membership.ln()
+    }
+}
+
 /// The Z-shaped membership: 1 up to `top`, 0 from `foot` on, two parabolas
 /// between. Mirrored in x it is the S-shaped one.
 fn falling(x: f64, top: f64, foot: f64) -> f64 {
@@ -219,6 +268,18 @@ mod tests {
         trajectory::{Fleet, Waypoint, geodesy::EARTH_RADIUS_M},
         units::Altitude,
     };
+
+    #[test]
+    fn short_distances_are_those_of_the_library() {
+        for (from, to) in
+            [((10.0, 50.0), (10.2, 50.1)), ((179.9, -80.0), (-179.95, -80.01)), ((0.0, 0.0), (40.0, 30.0))]
+        {
+            let (from, to): ((f64, f64), (f64, f64)) = (from, to);
+            let cosines = from.1.to_radians().cos() * to.1.to_radians().cos();
+            let expected = crate::trajectory::geodesy::distance_m(from.0, from.1, to.0, to.1);
+            assert!((distance_m(to.0 - from.0, to.1 - from.1, cosines) / expected - 1.0).abs() < 1e-13);
+        }
+    }
 
     /// `OpenAP` 2.6.2: `FlightPhase.phaselabel()` of a window with this
     /// altitude \[ft\], speed \[kt\] and rate of climb \[ft/min\].

@@ -12,13 +12,16 @@ use super::{
     dialect::AltitudeUnit,
     error::FlightsError,
     fault::{Fault, Reject, Repairs},
-    input::{Input, Part},
+    input::{Input, Part, Unfinished},
     report::{FileReport, Loaded},
     rows::{NO_GROUP, Rows},
 };
 
 /// Rows of flights that are assembled in parallel before they join the fleet.
 const SLAB_ROWS: usize = 1 << 20;
+
+/// Rows of row groups that are decoded side by side, unless one has more.
+const AHEAD_ROWS: usize = 4 << 20;
 
 /// How files are read.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -166,13 +169,13 @@ impl FleetReader {
             self.rows.retain(|g| g != NO_GROUP && last_unit[g as usize] >= units_read);
         }
         let held = self.rows.len();
-        while let Some(unit) = self.units.pop_front() {
-            for part in &unit {
-                self.load_part(part, loaded)?;
-            }
-            self.units_read += 1;
-            if self.rows.len() - held >= max_waypoints {
-                break;
+        while !self.units.is_empty() && self.rows.len() - held < max_waypoints {
+            let left = max_waypoints - (self.rows.len() - held);
+            for (unit, begun) in self.begin_units(left)? {
+                for (part, rest) in unit.iter().zip(begun) {
+                    self.load_part(part, rest, loaded)?;
+                }
+                self.units_read += 1;
             }
         }
         let grouping = Grouping::of(&self.rows);
@@ -184,10 +187,30 @@ impl FleetReader {
         Ok(())
     }
 
-    fn load_part(&mut self, part: &Part, loaded: &mut Loaded) -> Result<(), FlightsError> {
+    /// Takes the next units, about `rows` rows in all, and begins to read
+    /// their parts: row groups are decoded side by side.
+    fn begin_units(&mut self, rows: usize) -> Result<Vec<(Unit, Vec<Unfinished>)>, FlightsError> {
+        let (mut units, mut taken) = (Vec::new(), 0);
+        while units.len() < rayon::current_num_threads() && (units.is_empty() || taken < rows.min(AHEAD_ROWS)) {
+            let Some(unit) = self.units.pop_front() else { break };
+            taken += unit.iter().map(|part| self.inputs[part.input].rows_of(part)).sum::<usize>();
+            units.push(unit);
+        }
+        let mut begun = Vec::with_capacity(units.len());
+        for unit in units {
+            let rests = unit.iter().map(|part| self.inputs[part.input].begin(part, &self.options));
+            let rests = rests.collect::<Result<Vec<_>, _>>()?;
+            begun.push((unit, rests));
+        }
+        if begun.len() > 1 {
+            begun.par_iter_mut().flat_map(|(_, rests)| rests.par_iter_mut()).try_for_each(Unfinished::read_ahead)?;
+        }
+        Ok(begun)
+    }
+
+    fn load_part(&mut self, part: &Part, mut rest: Unfinished, loaded: &mut Loaded) -> Result<(), FlightsError> {
         let input = &mut self.inputs[part.input];
         let file = u32::try_from(part.input).unwrap_or(u32::MAX);
-        let mut rest = input.begin(part, &self.options)?;
         loop {
             let chunks = input.read_on(&mut rest)?;
             if chunks.is_empty() {
@@ -227,6 +250,7 @@ impl FleetReader {
                 slab_rows += rows;
                 slab.push(group);
             }
+            loaded.fleet.reserve(slab_rows);
             let done: Vec<Assembled> =
                 slab.par_iter().map(|&g| assemble::assemble(&self.rows, grouping, g, self.options.gap_s)).collect();
             for assembled in done {
@@ -238,20 +262,11 @@ impl FleetReader {
 
 /// Adds what became of a group to what is handed on.
 fn join(assembled: Assembled, loaded: &mut Loaded, inputs: &mut [Input], ids: &mut HashSet<String>) {
-    let mut count = |faults: &[(u32, Fault)]| {
-        let mut repairs = Repairs::default();
-        for &(file, fault) in faults {
-            repairs.note(fault, 1);
-            if let Some(input) = inputs.get_mut(file as usize) {
-                input.report.repairs.note(fault, 1);
-            }
-        }
-        repairs
-    };
-    loaded.repairs.add(&count(&assembled.faults));
-    loaded.rejects.extend(assembled.rejects);
+    loaded.repairs.add(&count(&assembled.faults, inputs));
+    let rejects = assembled.rejects.into_iter();
+    loaded.rejects.extend(rejects.map(|(file, reject)| Reject { path: path_of(file, inputs), ..reject }));
     for flight in assembled.flights {
-        let mut repairs = count(&flight.faults);
+        let mut repairs = count(&flight.faults, inputs);
         loaded.repairs.add(&repairs);
         let id = unique(flight.id, ids);
         match loaded.fleet.push(id.as_str(), &flight.waypoints) {
@@ -260,10 +275,27 @@ fn join(assembled: Assembled, loaded: &mut Loaded, inputs: &mut [Input], ids: &m
                 loaded.flight_repairs.push(repairs);
             }
             Err(e) => {
-                loaded.rejects.push(Reject { flight_id: id, reason: e.to_string(), waypoints: flight.rows });
+                let path = path_of(flight.file, inputs);
+                loaded.rejects.push(Reject { flight_id: id, reason: e.to_string(), waypoints: flight.rows, path });
             }
         }
     }
+}
+
+/// Counts faults, in the reports of their files too.
+fn count(faults: &[(u32, Fault)], inputs: &mut [Input]) -> Repairs {
+    let mut repairs = Repairs::default();
+    for &(file, fault) in faults {
+        repairs.note(fault, 1);
+        if let Some(input) = inputs.get_mut(file as usize) {
+            input.report.repairs.note(fault, 1);
+        }
+    }
+    repairs
+}
+
+fn path_of(file: u32, inputs: &[Input]) -> PathBuf {
+    inputs.get(file as usize).map_or_else(PathBuf::new, |input| input.report.path.clone())
 }
 
 /// The name, with a number where another flight has it: an aircraft that

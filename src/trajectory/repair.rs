@@ -64,6 +64,40 @@ pub(super) struct Point {
 /// Faults of one flight, each with the file that it is from.
 pub(super) type Faults = Vec<(u32, Fault)>;
 
+/// The waypoints of `rows` points without any fault, `None` where one has a
+/// fault or the aircraft stands on the ground, which is counted.
+pub(super) fn faultless(rows: usize, point: impl Fn(u32) -> Point) -> Option<Vec<Waypoint>> {
+    let mut waypoints = Vec::with_capacity(rows);
+    let mut pressure = (f64::NAN, f64::NAN);
+    let mut before: Option<Point> = None;
+    for i in 0..u32::try_from(rows).ok()? {
+        let p = point(i);
+        let is_usable = p.time_s.is_finite()
+            && is_position(p.longitude_deg, p.latitude_deg)
+            && ALTITUDE_RANGE_M.contains(&p.altitude_m)
+            && !p.on_ground;
+        // Agreeing with its neighbours, no point is a spike.
+        let follows =
+            before.is_none_or(|b| b.time_s < p.time_s && reachable(&b, &p) && climbable(&b, &p, ALTITUDE_SLACK_M));
+        if !(is_usable && follows) {
+            return None;
+        }
+        waypoints.push(waypoint(&p, &mut pressure));
+        before = Some(p);
+    }
+    (!waypoints.is_empty()).then_some(waypoints)
+}
+
+fn waypoint(p: &Point, last: &mut (f64, f64)) -> Waypoint {
+    Waypoint {
+        time_s: p.time_s,
+        longitude_deg: p.longitude_deg,
+        latitude_deg: p.latitude_deg,
+        pressure: pressure_of(p, last),
+        on_ground: p.on_ground,
+    }
+}
+
 /// Drops rows that are nowhere or never, and altitudes that cannot be.
 pub(super) fn drop_unusable(points: &mut Vec<Point>, faults: &mut Faults) {
     points.retain_mut(|p| {
@@ -123,20 +157,9 @@ pub(super) fn repair(mut points: Vec<Point>, faults: &mut Faults) -> Result<Vec<
         return Err(format!("{wrong} of {rows} rows are wrong: {}", summary(faults, Fault::is_wrong)));
     }
     check_speed(&points)?;
+    faults.extend(points.iter().filter(|p| p.on_ground).map(|p| (p.file, Fault::OnGround)));
     let mut last = (f64::NAN, f64::NAN);
-    let waypoint = |p: &Point| {
-        if p.on_ground {
-            faults.push((p.file, Fault::OnGround));
-        }
-        Waypoint {
-            time_s: p.time_s,
-            longitude_deg: p.longitude_deg,
-            latitude_deg: p.latitude_deg,
-            pressure: pressure_of(p, &mut last),
-            on_ground: p.on_ground,
-        }
-    };
-    Ok(points.iter().map(waypoint).collect())
+    Ok(points.iter().map(|p| waypoint(p, &mut last)).collect())
 }
 
 /// The file's own pressure, else that of the standard atmosphere. `last`
@@ -361,4 +384,82 @@ fn summary(faults: &Faults, of: impl Fn(Fault) -> bool) -> String {
     }
     let parts: Vec<String> = counts.iter().map(|(fault, n)| format!("{n} {}", fault.name())).collect();
     parts.join(", ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Level flight, a point each 10 s, with one thing changed.
+    fn track(change: impl Fn(usize, &mut Point)) -> Vec<Point> {
+        (0_u32..30)
+            .map(|row| {
+                let mut point = Point {
+                    time_s: 10.0 * f64::from(row),
+                    longitude_deg: 0.0216 * f64::from(row),
+                    latitude_deg: 50.0,
+                    altitude_m: 10_000.0 + 40.0 * f64::from(row % 7),
+                    pressure_pa: f64::NAN,
+                    on_ground: false,
+                    file: 0,
+                    row,
+                    callsign: u32::MAX,
+                };
+                change(row as usize, &mut point);
+                point
+            })
+            .collect()
+    }
+
+    fn at_a_look(points: &[Point]) -> Option<Vec<Waypoint>> {
+        faultless(points.len(), |i| points[i as usize])
+    }
+
+    fn at_length(mut points: Vec<Point>) -> (Result<Vec<Waypoint>, String>, Faults) {
+        let mut faults = Faults::new();
+        drop_unusable(&mut points, &mut faults);
+        sort_by_time(&mut points);
+        (repair(points, &mut faults), faults)
+    }
+
+    #[test]
+    fn a_faultless_flight_is_what_repairs_leave_of_it() {
+        for change in [0.0, 25_000.0] {
+            let points = track(|i, p| p.pressure_pa = if i % 2 == 0 { f64::NAN } else { change + 20_000.0 });
+            let waypoints = at_a_look(&points).expect("no fault");
+            let (repaired, faults) = at_length(points);
+            assert_eq!((repaired, faults), (Ok(waypoints), Faults::new()));
+        }
+    }
+
+    #[test]
+    fn no_fault_passes_for_none() {
+        type Change = fn(&mut Point);
+        let changes: [Change; 10] = [
+            |p| p.time_s = f64::NAN,
+            |p| p.time_s -= 10.0,
+            |p| p.time_s -= 25.0,
+            |p| p.longitude_deg = f64::NAN,
+            |p| p.longitude_deg = 400.0,
+            |p| p.latitude_deg += 3.0,
+            |p| p.altitude_m = f64::NAN,
+            |p| p.altitude_m = 30_000.0,
+            |p| p.altitude_m += 3_000.0,
+            |p| p.on_ground = true,
+        ];
+        for (number, change) in changes.into_iter().enumerate() {
+            for place in [0, 13, 29] {
+                let points = track(|i, p| {
+                    if i == place {
+                        change(p)
+                    }
+                });
+                let waypoints = at_a_look(&points);
+                let (repaired, faults) = at_length(points);
+                if let Some(waypoints) = waypoints {
+                    assert_eq!((repaired, faults), (Ok(waypoints), Faults::new()), "change {number} at {place}");
+                }
+            }
+        }
+    }
 }

@@ -1,6 +1,6 @@
 //! Flights from tables in memory: what messages bring.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use arrow_array::RecordBatch;
 
@@ -114,7 +114,7 @@ fn repaired(rows: &Rows, grouping: &Grouping, group: u32, gap_s: f64, loaded: &m
     };
     let assembled = assemble::assemble(rows, grouping, group, gap_s);
     loaded.repairs.add(&count(&assembled.faults));
-    loaded.rejects.extend(assembled.rejects);
+    loaded.rejects.extend(assembled.rejects.into_iter().map(|(_, reject)| reject));
     for flight in assembled.flights {
         let mut repairs = count(&flight.faults);
         loaded.repairs.add(&repairs);
@@ -151,6 +151,11 @@ fn as_given(rows: &Rows, grouping: &Grouping, group: u32, loaded: &mut Loaded) {
 fn push(id: String, waypoints: &[Waypoint], repairs: Repairs, loaded: &mut Loaded) {
     match loaded.fleet.push(id.as_str(), waypoints) {
         Ok(()) => loaded.flight_repairs.push(repairs),
-        Err(e) => loaded.rejects.push(Reject { flight_id: id, reason: e.to_string(), waypoints: waypoints.len() }),
+        Err(e) => loaded.rejects.push(Reject {
+            flight_id: id,
+            reason: e.to_string(),
+            waypoints: waypoints.len(),
+            path: PathBuf::new(),
+        }),
     }
 }

@@ -75,6 +75,22 @@ fn position_spikes_are_dropped_wherever_they_are() {
 }
 
 #[test]
+fn a_rejected_flight_names_its_own_file() {
+    let dir = tempfile::TempDir::new().expect("a temporary folder");
+    let row = |id: &str, second: u32, altitude: &str| format!("{id},{second},0,0,{altitude},false\n");
+    let file = |name: &str, rows: &[String]| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, format!("{HEADER}{}", rows.concat())).expect("a temporary file");
+        path
+    };
+    let good = file("good.csv", &[row("A", 0, "35000"), row("A", 60, "35000")]);
+    let bad = file("bad.csv", &[row("B", 0, ""), row("B", 60, "")]);
+    let loaded = read(&[good, bad.clone()], &ReadOptions::default()).expect("reads");
+    let rejects: Vec<_> = loaded.rejects.iter().map(|r| (r.flight_id.as_str(), &r.path)).collect();
+    assert_eq!(rejects, [("B", &bad)]);
+}
+
+#[test]
 fn two_flights_under_one_name_are_rejected() {
     let loaded = track(20, |i, cells| {
         if i >= 10 {
