@@ -91,22 +91,32 @@ __device__ inline Bracket locate_level(const Axis& levels, const double* tables,
     return found;
 }
 
-// The pressure difference between the levels around a pressure.
-__device__ inline double spacing_at(const Axis& levels, const double* tables, double pressure_pa) {
+// The smallest step between the levels `first` to `last` and those after them.
+template <typename At>
+__device__ inline double finest_of(const At& at, u32 first, u32 last) {
+    double finest = infinite();
+    for (u32 i = first; i <= last; ++i) finest = fmin(finest, at(i + 1) - at(i));
+    return finest;
+}
+
+// The smallest pressure difference between neighbouring levels on the way from
+// one pressure to another.
+__device__ inline double finest_between(const Axis& levels, const double* tables, double from_pa, double to_pa) {
     const double* nodes = tables + levels.nodes;
+    const double low = fmin(from_pa, to_pa);
+    const double high = fmax(from_pa, to_pa);
     if (levels.len < 2) return infinite();
     if constexpr (HYBRID) {
         // Over the sea: close enough to choose a step.
         const HybridNodes at = {nodes, 101325.0};
-        const u32 i = level_of(at, levels.len, pressure_pa);
-        return at(i + 1) - at(i);
+        return finest_of(at, level_of(at, levels.len, low), level_of(at, levels.len, high));
     } else if constexpr (SKYDOSE_LEVELS == LEVELS_LOG) {
-        const PascalNodes at = {nodes};
-        const u32 i = cell_of(Nodes{nodes}, levels.len, log(pressure_pa + ROUNDING_PA));
-        return at(i + 1) - at(i);
+        const u32 first = cell_of(Nodes{nodes}, levels.len, log(low + ROUNDING_PA));
+        const u32 last = cell_of(Nodes{nodes}, levels.len, log(high + ROUNDING_PA));
+        return finest_of(PascalNodes{nodes}, first, last);
     } else {
-        const u32 i = level_of(Nodes{nodes}, levels.len, pressure_pa);
-        return nodes[i + 1] - nodes[i];
+        const Nodes at = {nodes};
+        return finest_of(at, level_of(at, levels.len, low), level_of(at, levels.len, high));
     }
 }
 

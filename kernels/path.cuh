@@ -61,8 +61,7 @@ __device__ inline Cut cut_of(const Evaluation& e, const Waypoint& from, const Wa
     const double time = (to.time_s - from.time_s) * e.steps.per_second;
     double level = 0.0;
     if (from.pressure_pa != to.pressure_pa) {
-        const double spacing = fmin(spacing_at(e.grid.levels, e.tables, from.pressure_pa),
-                                    spacing_at(e.grid.levels, e.tables, to.pressure_pa));
+        const double spacing = finest_between(e.grid.levels, e.tables, from.pressure_pa, to.pressure_pa);
         level = fabs(to.pressure_pa - from.pressure_pa) / spacing * e.steps.per_level;
     }
     const double steps = ceil(fmax(fmax(longitude, latitude), fmax(time, level)) - WHOLE_STEP);

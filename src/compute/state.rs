@@ -28,15 +28,13 @@ pub(crate) struct Cursor {
 }
 
 /// One sample of all lanes; NaN is missing.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Sample {
     pub time_s: f64,
-    pub lanes: Vec<f64>,
+    pub lanes: Vec<f32>,
     /// χ of each lane \[kg kg⁻¹\], where a dose is asked for; else empty.
-    pub mixing_ratio: Vec<f64>,
+    pub mixing_ratio: Vec<f32>,
     pub pressure_pa: f64,
-    /// Whether it lies inside the field.
-    pub inside: bool,
     /// Index in [`Phase::PARTS`] of the step that ended here.
     pub phase: u8,
 }

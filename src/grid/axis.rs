@@ -182,7 +182,7 @@ impl Axis {
     }
 }
 
-/// Where a block of coordinates lies on an axis, in columns.
+/// Where a block of coordinates lies on an axis, in columns of one length.
 pub struct Located<'a> {
     /// Of the node at or below.
     pub index: &'a mut [u32],
@@ -202,6 +202,19 @@ impl Located<'_> {
             (self.index[i], self.weight[i]) = (index as u32, weight as f32);
         }
     }
+
+    /// Writes one answer for all coordinates.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "axes have fewer than 2^32 nodes; weights are f32")]
+    fn fill(&mut self, bracket: Option<Bracket>) {
+        match bracket {
+            Some(Bracket { index, weight }) => {
+                self.index.fill(index as u32);
+                self.weight.fill(weight as f32);
+            }
+            None => self.inside.fill(false),
+        }
+    }
 }
 
 impl Axis {
@@ -211,30 +224,47 @@ impl Axis {
     pub fn locate_block(&self, x: &[f64], out: &mut Located<'_>, hint: &mut usize) {
         let last = self.values.len() - 1;
         let Some((first, inverse_step)) = self.even.filter(|_| last > 0) else {
-            // Level flight asks for the same pressure again and again.
-            let mut last = (f64::NAN, None);
-            for (i, &x) in x.iter().enumerate() {
-                if x.to_bits() != last.0.to_bits() {
-                    last = (x, self.locate_from(x, hint));
-                }
-                out.set(i, last.1);
-            }
+            self.locate_uneven(x, out, hint);
             return;
         };
         let (low, high) = self.range();
         let (lowest, highest) = (self.offset as f64, (self.offset + last - 1) as f64);
-        let columns = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
-        for (((index, weight), inside), &x) in columns.zip(x) {
-            *inside &= (x >= low) && (x <= high);
+        let mut all = true;
+        for ((index, weight), &x) in out.index.iter_mut().zip(out.weight.iter_mut()).zip(x) {
+            all &= (x >= low) & (x <= high);
             (*index, *weight) = even_cell((x - first) * inverse_step, lowest, highest);
+        }
+        if !all {
+            for (inside, &x) in out.inside.iter_mut().zip(x) {
+                *inside &= (x >= low) & (x <= high);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn locate_uneven(&self, x: &[f64], out: &mut Located<'_>, hint: &mut usize) {
+        let Some(&first) = x.first() else { return };
+        let bits = first.to_bits();
+        let differs = x.iter().fold(0, |differs, x| differs | (x.to_bits() ^ bits));
+        if differs == 0 {
+            // Level flight asks for the same pressure again and again.
+            out.fill(self.locate_from(first, hint));
+            return;
+        }
+        for (i, &x) in x.iter().enumerate() {
+            out.set(i, self.locate_from(x, hint));
         }
     }
 }
 
+/// 2⁵²: the lowest bits of a whole number below 2³² that is added to it are
+/// that number.
+const WHOLE: f64 = 4_503_599_627_370_496.0;
+
 /// The cell of an evenly spaced axis that a position, counted in steps, lies
 /// in, counted from `lowest`; and the weight of its upper node.
 #[inline(always)]
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "0 to highest; weights are f32")]
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32, and see WHOLE")]
 pub(super) fn even_cell(position: f64, lowest: f64, highest: f64) -> (u32, f32) {
     // Comparisons instead of clamp: they are one instruction each.
     let cell = position.floor();
@@ -243,7 +273,8 @@ pub(super) fn even_cell(position: f64, lowest: f64, highest: f64) -> (u32, f32) 
     let weight = position - cell;
     let weight = if weight > 0.0 { weight } else { 0.0 };
     let weight = if weight < 1.0 { weight } else { 1.0 };
-    ((cell - lowest) as i32 as u32, weight as f32)
+    // A cast would look for what is no number, one by one.
+    (((cell - lowest) + WHOLE).to_bits() as u32, weight as f32)
 }
 
 /// The cell of ascending `values` that holds `x`, from a guess near it.

@@ -123,31 +123,30 @@ impl LevelAxis {
         }
     }
 
-    /// The smallest pressure difference between neighbouring levels that the
-    /// path's step has to resolve at `pressure_pa` \[Pa\].
+    /// The smallest pressure difference between neighbouring levels that a
+    /// path from one pressure to another \[Pa\] has to resolve.
     #[must_use]
-    pub fn spacing_at(&self, pressure_pa: f64) -> f64 {
-        let at = |values: &[f64]| {
-            if values.len() < 2 {
-                return f64::INFINITY;
+    pub fn finest_between(&self, from_pa: f64, to_pa: f64) -> f64 {
+        let (low, high) = (from_pa.min(to_pa), from_pa.max(to_pa));
+        let finest = |levels: usize, pa: &dyn Fn(usize) -> f64| {
+            let mut finest = f64::INFINITY;
+            for i in 1..levels {
+                let (above, below) = (pa(i - 1), pa(i));
+                // A level belongs to the step below it; beyond the ends the
+                // nearest steps count.
+                if (above <= high || i == 1) && (below > low || i + 1 == levels) {
+                    finest = finest.min(below - above);
+                }
             }
-            let i = walk(values, pressure_pa, 0);
-            values[i + 1] - values[i]
+            finest
         };
         match self {
-            Self::Levels { axis, log: false } => at(axis.values()),
-            Self::Levels { axis, log: true } => {
-                if axis.len() < 2 {
-                    return f64::INFINITY;
-                }
-                let i = walk(axis.values(), pressure_pa.ln(), 0);
-                axis.values()[i + 1].exp() - axis.values()[i].exp()
-            }
-            Self::Layers { edges_pa } => at(edges_pa),
+            Self::Levels { axis, log: false } => finest(axis.len(), &|i| axis.values()[i]),
+            Self::Levels { axis, log: true } => finest(axis.len(), &|i| axis.values()[i].exp()),
+            Self::Layers { edges_pa } => finest(edges_pa.len(), &|i| edges_pa[i]),
             Self::Hybrid { coefficients, .. } | Self::HybridLayers { coefficients } => {
                 // Over the sea: close enough to choose a step.
-                let pressures: Vec<f64> = coefficients.iter().map(|(a, b)| a + b * 101_325.0).collect();
-                at(&pressures)
+                finest(coefficients.len(), &|i| coefficients[i].0 + coefficients[i].1 * 101_325.0)
             }
         }
     }
@@ -216,6 +215,22 @@ mod tests {
         assert!((find(50_000.0).unwrap() - (1.0 + 10_000.0 / 30_000.0)).abs() < 1e-12);
         assert_eq!(find(f64::NAN), None);
         assert_eq!(find(20_000.0), None);
+    }
+
+    #[test]
+    fn the_finest_step_on_the_way_counts() {
+        let axis = LevelAxis::Layers { edges_pa: vec![10_000.0, 20_000.0, 21_000.0, 40_000.0] };
+        let between = |a, b| axis.finest_between(a, b);
+        assert_eq!(between(39_000.0, 12_000.0).to_bits(), 1_000_f64.to_bits());
+        assert_eq!(between(12_000.0, 13_000.0).to_bits(), 10_000_f64.to_bits());
+        assert_eq!(between(30_000.0, 90_000.0).to_bits(), 19_000_f64.to_bits());
+        assert_eq!(between(1_000.0, 2_000.0).to_bits(), 10_000_f64.to_bits());
+        assert_eq!(levels(true).finest_between(25_500.0, 10_500.0).round().to_bits(), 5_000_f64.to_bits());
+        assert!(
+            LevelAxis::Levels { axis: Axis::new("level", vec![1.0]).unwrap(), log: false }
+                .finest_between(1.0, 2.0)
+                .is_infinite()
+        );
     }
 
     #[test]

@@ -171,16 +171,25 @@ impl LongitudeAxis {
             reason = "axes have fewer than 2^31 nodes"
         )]
         let (start, nodes, columns) = (self.start as i32, nodes as i32, self.columns as i32);
-        let answers = out.index.iter_mut().zip(out.weight.iter_mut()).zip(out.inside.iter_mut());
-        for (((index, weight), inside), &longitude) in answers.zip(longitude_deg) {
+        let locate = |longitude: f64| {
             let x = longitude - first;
             let x = if x < 0.0 { x + 360.0 } else { x };
             let x = if x >= 360.0 { x - 360.0 } else { x };
             let (cell, of_next) = even_cell(x * inverse_step, 0.0, highest);
             let column = cell.cast_signed() - start;
             let column = if column < 0 { column + nodes } else { column };
-            *inside &= (x >= 0.0) && (column + 1 < columns);
-            (*index, *weight) = (column.cast_unsigned(), of_next);
+            ((x >= 0.0) & (column + 1 < columns), column.cast_unsigned(), of_next)
+        };
+        let mut all = true;
+        for ((index, weight), &longitude) in out.index.iter_mut().zip(out.weight.iter_mut()).zip(longitude_deg) {
+            let is_inside;
+            (is_inside, *index, *weight) = locate(longitude);
+            all &= is_inside;
+        }
+        if !all {
+            for (inside, &longitude) in out.inside.iter_mut().zip(longitude_deg) {
+                *inside &= locate(longitude).0;
+            }
         }
     }
 }

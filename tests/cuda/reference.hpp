@@ -135,8 +135,8 @@ private:
         most = std::max(most, std::abs(b.latitude - a.latitude) * 4 / narrow_lat);
         most = std::max(most, (b.time_s - a.time_s) * 4 / shortest);
         if (a.pressure != b.pressure) {
-            const double near = std::min(spacing(a.pressure), spacing(b.pressure));
-            most = std::max(most, std::abs(b.pressure - a.pressure) * per_layer / near);
+            const double finest = spacing(std::min(a.pressure, b.pressure), std::max(a.pressure, b.pressure));
+            most = std::max(most, std::abs(b.pressure - a.pressure) * per_layer / finest);
         }
         const unsigned parts = std::clamp(std::ceil(most - 1e-6), 1.0, 4096.0);
         std::vector<double> instants;
@@ -150,12 +150,19 @@ private:
         return instants;
     }
 
-    double spacing(double p) const {
+    // The least step between levels from the cell of one pressure to that of another.
+    double spacing(double low, double high) const {
         std::vector<double> nodes = field.levels;
         for (const auto& [a, b] : field.hybrid) nodes.push_back(a + b * 101325);
-        unsigned cell = 0;
-        while (cell + 2 < nodes.size() && p >= nodes[cell + 1] * (1 - 1e-12)) ++cell;
-        return nodes.size() < 2 ? 1e300 : nodes[cell + 1] - nodes[cell];
+        const auto cell = [&](double p) {
+            unsigned found = 0;
+            while (found + 2 < nodes.size() && p >= nodes[found + 1] * (1 - 1e-12)) ++found;
+            return found;
+        };
+        double least = 1e300;
+        if (nodes.size() < 2) return least;
+        for (unsigned i = cell(low); i <= cell(high); ++i) least = std::min(least, nodes[i + 1] - nodes[i]);
+        return least;
     }
 
     static Point between(const Point& a, const Point& b, double t) {

@@ -1,40 +1,37 @@
-//! Values at a point: the corners of its cell, weighed in time, height,
+//! Values at points: the corners of their cells, weighed in time, height,
 //! latitude and longitude.
+
+use std::ops::Range;
 
 use super::{path::BLOCK, vector::Vectors};
 use crate::compute::prefetch;
 
-/// Values a cache line.
-const LINE: usize = 16;
+/// How many samples ahead corners are asked for: the memory answers while
+/// the samples before are computed.
+const AHEAD: usize = 24;
 
-/// Where a point lies in a field, and how its corners weigh.
-#[derive(Debug, Clone, Copy, Default)]
-pub(super) struct Cell {
-    /// Grid point of the cell's lowest corner, in points of a slab.
-    pub point: u32,
-    /// Slab of the earlier time, counted from the window's first.
-    pub slab: u32,
-    /// Of the later time.
-    pub time: f32,
-    /// Of the next level.
-    pub level: f32,
-    /// Of the next latitude.
-    pub latitude: f32,
-    /// Of the next longitude.
-    pub longitude: f32,
-}
+/// Samples between two looks at what is to be asked for.
+const GROUP: usize = 8;
 
-/// The cells of a block of points, in columns: a cell is written and read one
-/// number at a time, and the processor forwards each from its own store.
+/// Where the points of a block lie in a field, and how the corners of their
+/// cells weigh, in columns.
 pub(super) struct Cells {
+    /// Grid point of the cell's lowest corner, in points of a slab.
     pub point: [u32; BLOCK],
+    /// Slab of the earlier time, counted from the window's first.
     pub slab: [u32; BLOCK],
+    /// Weight of the later time.
     pub time: [f32; BLOCK],
+    /// Of the next level.
     pub level: [f32; BLOCK],
+    /// Of the next latitude.
     pub latitude: [f32; BLOCK],
+    /// Of the next longitude.
     pub longitude: [f32; BLOCK],
-    /// Whether the corners are other ones than those of the point before.
-    pub is_new: [bool; BLOCK],
+    /// Points with another cell than the one before, in order: the first
+    /// `runs` count.
+    pub start: [u16; BLOCK],
+    pub runs: usize,
 }
 
 impl Cells {
@@ -46,19 +43,8 @@ impl Cells {
             level: [0.0; BLOCK],
             latitude: [0.0; BLOCK],
             longitude: [0.0; BLOCK],
-            is_new: [false; BLOCK],
-        }
-    }
-
-    #[inline(always)]
-    pub(super) fn get(&self, i: usize) -> Cell {
-        Cell {
-            point: self.point[i],
-            slab: self.slab[i],
-            time: self.time[i],
-            level: self.level[i],
-            latitude: self.latitude[i],
-            longitude: self.longitude[i],
+            start: [0; BLOCK],
+            runs: 0,
         }
     }
 }
@@ -75,106 +61,113 @@ pub(super) struct Slabs<'a> {
     pub row: usize,
 }
 
+/// A slab's points from the lowest corner of its first cell on, from the
+/// corner above that on, and both again one latitude to the north: at one
+/// index in all of them are the corners of one cell. All are equally long.
+type Corners<'a, const S: usize> = [&'a [[f32; S]]; 4];
+
 impl Slabs<'_> {
-    /// All channels at a cell's point, in double precision.
+    /// All channels at the first `values.len()` cells of a block; NaN where
+    /// a cell is not in memory.
     #[inline(always)]
-    pub(super) fn gather<const S: usize, V: Vectors>(&self, vectors: V, cell: &Cell, out: &mut [f64; S]) {
-        let (earlier, later) = self.pair(cell.slab);
-        let at = cell.point as usize;
-        // Order: earlier and later, of the corner, the level below, and both
-        // again one latitude to the north.
-        let corners = [at, at + self.plane, at + self.row, at + self.plane + self.row];
-        let mut rows: [&[f32]; 8] = [&[]; 8];
-        for i in 0..4 {
-            let from = corners[i] * S;
-            let (Some(a), Some(b)) = (earlier.get(from..from + 2 * S), later.get(from..from + 2 * S)) else {
-                *out = [f64::NAN; S];
-                return;
-            };
-            (rows[2 * i], rows[2 * i + 1]) = (a, b);
-        }
-        if S.is_multiple_of(8) {
-            for (group, out) in out.as_chunks_mut::<8>().0.iter_mut().enumerate() {
-                octet::<S, V>(vectors, &rows, 8 * group, cell, out);
+    pub(super) fn gather<const S: usize, const N: usize, V: Vectors<N>>(
+        &self,
+        vectors: V,
+        cells: &Cells,
+        values: &mut [[f32; S]],
+    ) {
+        let len = values.len().min(BLOCK);
+        let starts = &cells.start[..cells.runs.min(BLOCK)];
+        let (mut from, mut asked) = (0, 0);
+        while from < len {
+            // A block seldom lies in more than one slab.
+            let slab = cells.slab[from];
+            let differs = cells.slab[from..len].iter().fold(0, |differs, other| differs | (other ^ slab));
+            let rest = &cells.slab[from..len];
+            let to = if differs == 0 { len } else { from + rest.iter().take_while(|&&other| other == slab).count() };
+            let (earlier, later) = (self.corners(slab as usize), self.corners(slab as usize + 1));
+            for group in (from..to).step_by(GROUP) {
+                while asked < starts.len() && usize::from(starts[asked]) < group + AHEAD {
+                    self.prefetch::<S>(cells, usize::from(starts[asked]));
+                    asked += 1;
+                }
+                points::<S, N, V>(vectors, earlier, later, cells, group..(group + GROUP).min(to), values);
             }
-        } else {
-            for (channel, out) in out.iter_mut().enumerate() {
-                *out = f64::from(single::<S>(&rows, channel, cell));
-            }
+            from = to;
         }
     }
 
-    /// Asks for the corners of point `i` where they are new, ahead of their
-    /// use.
     #[inline(always)]
-    pub(super) fn prefetch<const S: usize>(&self, cells: &Cells, i: usize) {
-        if !cells.is_new[i] {
-            return;
-        }
-        let (earlier, later) = self.pair(cells.slab[i]);
+    fn corners<const S: usize>(&self, slab: usize) -> Corners<'_, S> {
+        let points = self.values.get(slab).map_or(&[][..], |values| values.as_chunks::<S>().0);
+        let len = points.len().saturating_sub(self.plane + self.row);
+        [0, self.plane, self.row, self.plane + self.row].map(|first| points.get(first..first + len).unwrap_or(&[]))
+    }
+
+    /// Asks for the corners of point `i`, ahead of their use.
+    #[inline(always)]
+    fn prefetch<const S: usize>(&self, cells: &Cells, i: usize) {
+        let slab = cells.slab[i] as usize;
+        let (Some(&earlier), Some(&later)) = (self.values.get(slab), self.values.get(slab + 1)) else { return };
         let at = cells.point[i] as usize;
         for point in [at, at + self.plane, at + self.row, at + self.plane + self.row] {
             let (first, last) = (point * S, (point + 2) * S - 1);
-            // Slabs begin with a page, so these count cache lines.
-            let is_split = first / LINE != last / LINE;
             for slab in [earlier, later] {
                 prefetch::line(slab, first);
-                if is_split {
+                // A pair of few channels seldom lies across two cache lines.
+                if S >= 4 {
                     prefetch::line(slab, last);
                 }
             }
         }
     }
-
-    #[inline(always)]
-    fn pair(&self, slab: u32) -> (&[f32], &[f32]) {
-        let slab = slab as usize;
-        (self.values[slab], self.values[slab + 1])
-    }
 }
 
-/// Eight channels, from channel `first` on.
+/// All channels at cells of one slab.
 #[inline(always)]
-fn octet<const S: usize, V: Vectors>(v: V, rows: &[&[f32]; 8], first: usize, cell: &Cell, out: &mut [f64; 8]) {
-    let (time, level) = (v.splat(cell.time), v.splat(cell.level));
-    let (latitude, longitude) = (v.splat(cell.latitude), v.splat(cell.longitude));
-    let mut sides = [v.splat(0.0); 2];
-    for (side, out) in sides.iter_mut().enumerate() {
-        let from = first + side * S;
-        let mut columns = [v.splat(0.0); 4];
-        for i in 0..4 {
-            let (a, b) = (rows[2 * i][from..].first_chunk(), rows[2 * i + 1][from..].first_chunk());
-            if let (Some(a), Some(b)) = (a, b) {
-                columns[i] = v.lerp(v.load(a), v.load(b), time);
+fn points<const S: usize, const N: usize, V: Vectors<N>>(
+    v: V,
+    earlier: Corners<'_, S>,
+    later: Corners<'_, S>,
+    cells: &Cells,
+    range: Range<usize>,
+    values: &mut [[f32; S]],
+) {
+    // One length for all, so that one comparison a cell is enough.
+    let len = earlier[3].len().min(later[3].len());
+    let (earlier, later) = (earlier.map(|points| &points[..len]), later.map(|points| &points[..len]));
+    for i in range {
+        let (Some(out), Some(&point)) = (values.get_mut(i), cells.point.get(i)) else { break };
+        let at = point as usize;
+        if at + 1 >= len {
+            *out = [f32::NAN; S];
+            continue;
+        }
+        let (time, level) = (v.splat_sides(cells.time[i]), v.splat_sides(cells.level[i]));
+        let (latitude, longitude) = (v.splat_sides(cells.latitude[i]), v.splat(cells.longitude[i]));
+        for (lanes, out) in out.as_chunks_mut::<N>().0.iter_mut().enumerate() {
+            let mut columns = [v.splat_sides(0.0); 4];
+            for k in 0..4 {
+                let before = sides::<S, N, V>(v, earlier[k], at, lanes);
+                let after = sides::<S, N, V>(v, later[k], at, lanes);
+                columns[k] = v.lerp_sides(before, after, time);
             }
+            let south = v.lerp_sides(columns[0], columns[1], level);
+            let north = v.lerp_sides(columns[2], columns[3], level);
+            let (west, east) = v.part(v.lerp_sides(south, north, latitude));
+            v.store(v.lerp(west, east, longitude), out);
         }
-        let south = v.lerp(columns[0], columns[1], level);
-        let north = v.lerp(columns[2], columns[3], level);
-        *out = v.lerp(south, north, latitude);
     }
-    v.widen(v.lerp(sides[0], sides[1], longitude), out);
 }
 
-/// One channel, with the same operations as [`octet`].
+/// Group `lanes` of the channels at points `at` and `at + 1`. No closure: one
+/// that is not inlined is not compiled for the instruction set at hand.
 #[inline(always)]
-fn single<const S: usize>(rows: &[&[f32]; 8], channel: usize, cell: &Cell) -> f32 {
-    let mut sides = [0.0; 2];
-    for (side, out) in sides.iter_mut().enumerate() {
-        let from = channel + side * S;
-        let mut columns = [0.0; 4];
-        for i in 0..4 {
-            columns[i] = lerp(rows[2 * i][from], rows[2 * i + 1][from], cell.time);
-        }
-        let south = lerp(columns[0], columns[1], cell.level);
-        let north = lerp(columns[2], columns[3], cell.level);
-        *out = lerp(south, north, cell.latitude);
-    }
-    lerp(sides[0], sides[1], cell.longitude)
-}
-
-/// `a + w (b − a)`, fused: one rounding for the product and the sum, on every
-/// machine, so that every machine gives the same bytes.
-#[inline(always)]
-fn lerp(a: f32, b: f32, w: f32) -> f32 {
-    (b - a).mul_add(w, a)
+fn sides<const S: usize, const N: usize, V: Vectors<N>>(
+    v: V,
+    points: &[[f32; S]],
+    at: usize,
+    lanes: usize,
+) -> V::Sides {
+    v.load_sides(&points[at].as_chunks::<N>().0[lanes], &points[at + 1].as_chunks::<N>().0[lanes])
 }

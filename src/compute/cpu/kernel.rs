@@ -10,7 +10,7 @@ use pulp::x86::{V3, V4};
 use super::{
     gather::{Cells, Slabs},
     locate::Locator,
-    path::{Labelled, Steps},
+    path::{BLOCK, Labelled, Steps},
     reduce::{Limit, Running, Samples},
     vector::{Portable, Vectors},
 };
@@ -18,16 +18,12 @@ use crate::{
     atmosphere::{density, isa_temperature},
     compute::{
         Window,
-        state::{FlightState, Sample, Totals},
+        state::{FlightState, Totals},
     },
     exposure::program::Program,
     trajectory::phase::Phase,
     units::{Dimension, Pressure, Temperature},
 };
-
-/// How many samples ahead corners are asked for: the memory answers while
-/// the samples before are computed.
-const AHEAD: usize = 20;
 
 /// What all flights of a window share.
 pub(super) struct Shared<'a> {
@@ -78,13 +74,20 @@ impl Instructions {
 pub(super) struct Scratch<'a, const S: usize> {
     unpacked: Unpacked<'a, S>,
     cells: Cells,
+    /// Which points of the block lie inside the field.
+    inside: [bool; BLOCK],
     samples: Samples<S>,
 }
 
 impl<'a, const S: usize> Scratch<'a, S> {
     pub(super) fn new(program: &'a Program) -> Self {
         let with_dose = program.engine_flow.is_some();
-        Self { unpacked: Unpacked::new(program), cells: Cells::new(), samples: Samples::new(with_dose) }
+        Self {
+            unpacked: Unpacked::new(program),
+            cells: Cells::new(),
+            inside: [false; BLOCK],
+            samples: Samples::new(with_dose),
+        }
     }
 }
 
@@ -97,56 +100,59 @@ pub(super) fn run<'a, const S: usize>(
 ) {
     match shared.instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512(v4) => v4.vectorize(Walk::<S, V3> { vectors: *v4, shared, scratch, path, state }),
+        Instructions::Avx512(v4) if S >= 8 => {
+            v4.vectorize(Walk::<S, 8, V4> { vectors: v4, shared, scratch, path, state });
+        }
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2(v3) => v3.vectorize(Walk::<S, V3> { vectors: v3, shared, scratch, path, state }),
-        Instructions::Portable => Walk::<S, Portable> { vectors: Portable, shared, scratch, path, state }.call(),
+        Instructions::Avx512(v4) => {
+            v4.vectorize(Walk::<S, S, Portable> { vectors: Portable, shared, scratch, path, state });
+        }
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(v3) if S >= 8 => {
+            v3.vectorize(Walk::<S, 8, V3> { vectors: v3, shared, scratch, path, state });
+        }
+        #[cfg(target_arch = "x86_64")]
+        Instructions::Avx2(v3) => {
+            v3.vectorize(Walk::<S, S, Portable> { vectors: Portable, shared, scratch, path, state });
+        }
+        Instructions::Portable => Walk::<S, S, Portable> { vectors: Portable, shared, scratch, path, state }.call(),
     }
 }
 
-/// All channels at the cells of a block, where they lie `inside`.
+/// All channels at the cells of a block; NaN where one is not in memory.
 pub(super) fn sample_block<const S: usize>(
     instructions: Instructions,
     slabs: &Slabs<'_>,
     cells: &Cells,
-    inside: &[bool],
-    values: &mut [[f64; S]],
+    values: &mut [[f32; S]],
 ) {
     match instructions {
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx512(v4) => v4.vectorize(Gather::<S, V3> { vectors: *v4, slabs, cells, inside, values }),
+        Instructions::Avx512(v4) => v4.vectorize(Gather::<S> { slabs, cells, values }),
         #[cfg(target_arch = "x86_64")]
-        Instructions::Avx2(v3) => v3.vectorize(Gather::<S, V3> { vectors: v3, slabs, cells, inside, values }),
-        Instructions::Portable => {
-            Gather::<S, Portable> { vectors: Portable, slabs, cells, inside, values }.call();
-        }
+        Instructions::Avx2(v3) => v3.vectorize(Gather::<S> { slabs, cells, values }),
+        Instructions::Portable => Gather::<S> { slabs, cells, values }.call(),
     }
 }
 
-struct Gather<'a, const S: usize, V> {
-    vectors: V,
+struct Gather<'a, const S: usize> {
     slabs: &'a Slabs<'a>,
     cells: &'a Cells,
-    inside: &'a [bool],
-    values: &'a mut [[f64; S]],
+    values: &'a mut [[f32; S]],
 }
 
-impl<const S: usize, V: Vectors> NullaryFnOnce for Gather<'_, S, V> {
+impl<const S: usize> NullaryFnOnce for Gather<'_, S> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        for (i, values) in self.values.iter_mut().enumerate().take(self.inside.len()) {
-            if self.inside[i] {
-                self.slabs.gather::<S, V>(self.vectors, &self.cells.get(i), values);
-            }
-        }
+        self.slabs.gather::<S, S, _>(Portable, self.cells, self.values);
     }
 }
 
 /// The walk as a value: a closure would not be compiled for the instruction
 /// set that it is dispatched to.
-struct Walk<'a, 'b, const S: usize, V> {
+struct Walk<'a, 'b, const S: usize, const N: usize, V> {
     vectors: V,
     shared: &'a Shared<'b>,
     scratch: &'a mut Scratch<'b, S>,
@@ -154,43 +160,32 @@ struct Walk<'a, 'b, const S: usize, V> {
     state: &'a mut FlightState,
 }
 
-impl<const S: usize, V: Vectors> NullaryFnOnce for Walk<'_, '_, S, V> {
+impl<const S: usize, const N: usize, V: Vectors<N>> NullaryFnOnce for Walk<'_, '_, S, N, V> {
     type Output = ();
 
     #[inline(always)]
     fn call(self) {
-        let Self { vectors, shared, scratch: Scratch { unpacked, cells, samples }, path, state } = self;
+        let Self { vectors, shared, scratch: Scratch { unpacked, cells, inside, samples }, path, state } = self;
         let unpacked = &*unpacked;
         let mut locator = Locator::new(shared.window);
         let end_s = shared.window.end_s();
         let mut walker = Walker::<S>::resume(unpacked, samples, state);
-        let has_missing = shared.has_missing || walker.begins_missing();
+        let mut may_miss = shared.has_missing || walker.begins_missing();
         loop {
             walker.samples.points.fill(&path, &shared.steps, &mut walker.state.cursor, end_s);
             let len = walker.samples.points.len;
             if len == 0 {
                 break;
             }
-            locator.locate(&walker.samples.points, cells, &mut walker.samples.inside[1..]);
-            for i in 0..AHEAD.min(len) {
-                shared.slabs.prefetch::<S>(cells, i);
+            let all_inside = locator.locate(&walker.samples.points, cells, inside);
+            shared.slabs.gather::<S, N, V>(vectors, cells, &mut walker.samples.values[1..=len]);
+            walker.transform();
+            if !all_inside {
+                walker.unset(inside);
             }
-            for i in 1..=len {
-                if i - 1 + AHEAD < len {
-                    shared.slabs.prefetch::<S>(cells, i - 1 + AHEAD);
-                }
-                if walker.samples.inside[i] {
-                    shared.slabs.gather::<S, V>(vectors, &cells.get(i - 1), &mut walker.samples.values[i]);
-                    walker.transform(i);
-                } else {
-                    walker.unset(i);
-                }
-            }
-            if has_missing {
-                walker.reduce::<true>();
-            } else {
-                walker.reduce::<false>();
-            }
+            may_miss |= !all_inside;
+            walker.reduce(vectors, may_miss);
+            may_miss = shared.has_missing || walker.begins_missing();
         }
         let is_finished = walker.state.cursor.waypoint >= path.flight.len();
         walker.suspend(is_finished);
@@ -202,14 +197,14 @@ struct Unpacked<'a, const S: usize> {
     program: &'a Program,
     lanes: usize,
     /// Lane = v (a + b ρ + c / ρ), of which one is 1 and two are 0.
-    a: [f64; S],
-    b: [f64; S],
-    c: [f64; S],
+    a: [f32; S],
+    b: [f32; S],
+    c: [f32; S],
     /// χ = v (a + c / ρ), for the dose; one is 1 and the other 0.
-    dose_a: [f64; S],
-    dose_c: [f64; S],
-    /// Lowest threshold of each lane; ∞ where there is none.
-    alert: [f64; S],
+    dose_a: [f32; S],
+    dose_c: [f32; S],
+    /// At or below the lowest threshold of each lane; ∞ where there is none.
+    alert: [f32; S],
     /// All thresholds, lane by lane.
     limits: Vec<Limit>,
     has_density: bool,
@@ -228,7 +223,7 @@ impl<'a, const S: usize> Unpacked<'a, S> {
             c: [0.0; S],
             dose_a: [0.0; S],
             dose_c: [0.0; S],
-            alert: [f64::INFINITY; S],
+            alert: [f32::INFINITY; S],
             limits: Vec::new(),
             has_density: program.needs_density(),
             has_log: program.lanes.iter().any(|lane| lane.log),
@@ -236,41 +231,50 @@ impl<'a, const S: usize> Unpacked<'a, S> {
         };
         unpacked.is_plain = !unpacked.has_density && !unpacked.has_log && program.engine_flow.is_none();
         for (i, lane) in program.lanes.iter().enumerate() {
-            (unpacked.a[i], unpacked.b[i], unpacked.c[i]) = lane.factors();
+            let (a, b, c) = lane.factors();
+            (unpacked.a[i], unpacked.b[i], unpacked.c[i]) = (a as f32, b as f32, c as f32);
             if lane.stored == Dimension::MassConcentration {
                 unpacked.dose_c[i] = 1.0;
             } else {
                 unpacked.dose_a[i] = 1.0;
             }
             unpacked.limits.extend(lane.thresholds.iter().map(|t| Limit { lane: i, value: t.value }));
-            unpacked.alert[i] = lane.thresholds.iter().map(|t| t.value).fold(f64::INFINITY, f64::min);
+            unpacked.alert[i] = rounded_down(lane.thresholds.iter().map(|t| t.value).fold(f64::INFINITY, f64::min));
         }
         unpacked
     }
 
     /// Air density \[kg m⁻³\] at a sample.
     #[inline(always)]
-    fn density(&self, channels: &[f64; S], pressure_pa: f64) -> f64 {
+    fn density(&self, channels: &[f32; S], pressure_pa: f64) -> f64 {
         let pressure = Pressure::from_pascal(pressure_pa);
         let temperature = match self.program.temperature {
-            Some(i) => Temperature::from_kelvin(channels[i]),
+            Some(i) => Temperature::from_kelvin(f64::from(channels[i])),
             None => isa_temperature(pressure),
         };
         let humidity = match self.program.humidity {
-            Some(i) => channels[i],
+            Some(i) => f64::from(channels[i]),
             None => 0.0,
         };
         density(pressure, temperature, humidity)
     }
 
     #[inline(never)]
-    fn undo_logarithms(&self, stored: &mut [f64; S]) {
+    #[expect(clippy::cast_possible_truncation, reason = "a value is single precision")]
+    fn undo_logarithms(&self, stored: &mut [f32; S]) {
         for (value, lane) in stored.iter_mut().zip(&self.program.lanes) {
             if lane.log {
-                *value = value.exp();
+                *value = f64::from(*value).exp() as f32;
             }
         }
     }
+}
+
+/// The largest single-precision number at or below `value`.
+#[expect(clippy::cast_possible_truncation, reason = "mended where it rounds up")]
+fn rounded_down(value: f64) -> f32 {
+    let rounded = value as f32;
+    if f64::from(rounded) > value { rounded.next_down() } else { rounded }
 }
 
 /// The reduction of one flight, its state unpacked for `S` lanes.
@@ -286,14 +290,15 @@ struct Walker<'a, 'b, const S: usize> {
 }
 
 impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
+    #[inline(always)]
     fn resume(unpacked: &'a Unpacked<'b, S>, samples: &'a mut Samples<S>, state: &'a mut FlightState) -> Self {
-        samples.begin();
+        samples.points.len = 0;
+        samples.points.phase[0] = 0;
+        // Padding takes part in vector arithmetic but has no meaning.
+        samples.values[0] = [0.0; S];
         let started = state.previous.is_some();
-        if let Some(last) = state.previous.take() {
-            // Padding takes part in vector arithmetic but has no meaning.
-            samples.values[0] = [0.0; S];
+        if let Some(last) = &state.previous {
             samples.values[0][..unpacked.lanes].copy_from_slice(&last.lanes);
-            samples.inside[0] = last.inside;
             samples.points.time_s[0] = last.time_s;
             samples.points.pressure_pa[0] = last.pressure_pa;
             samples.points.phase[0] = last.phase;
@@ -307,13 +312,15 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         Self { unpacked, state, samples, totals, running, phase, started }
     }
 
-    /// Whether the last sample of the window before lacks a value: this window
-    /// may miss none, and yet the step into it does.
+    /// Whether the sample at which the next block begins lacks a value: the
+    /// block may miss none, and yet the step into it does.
+    #[inline(always)]
     fn begins_missing(&self) -> bool {
-        self.samples.inside[0] && self.samples.values[0][..self.unpacked.lanes].iter().any(|v| v.is_nan())
+        self.samples.values[0].iter().fold(false, |any, value| any | value.is_nan())
     }
 
     /// Puts the figures down, and the last sample too where more will follow.
+    #[inline(always)]
     fn suspend(mut self, is_finished: bool) {
         if !self.started {
             return;
@@ -321,73 +328,91 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         self.running.put_down(&mut self.totals);
         self.state.phases[usize::from(self.phase)] = Some(self.totals);
         if is_finished {
+            self.state.previous = None;
             return;
         }
         let lanes = self.unpacked.lanes;
-        self.state.previous = Some(Sample {
-            time_s: self.samples.points.time_s[0],
-            lanes: self.samples.values[0][..lanes].to_vec(),
-            inside: self.samples.inside[0],
-            mixing_ratio: self.samples.mixing_ratio.first().map_or_else(Vec::new, |m| m[..lanes].to_vec()),
-            pressure_pa: self.samples.points.pressure_pa[0],
-            phase: self.samples.points.phase[0],
-        });
+        let last = self.state.previous.get_or_insert_default();
+        last.time_s = self.samples.points.time_s[0];
+        last.pressure_pa = self.samples.points.pressure_pa[0];
+        last.phase = self.samples.points.phase[0];
+        last.lanes.clear();
+        last.lanes.extend_from_slice(&self.samples.values[0][..lanes]);
+        last.mixing_ratio.clear();
+        if let Some(mixing_ratio) = self.samples.mixing_ratio.first() {
+            last.mixing_ratio.extend_from_slice(&mixing_ratio[..lanes]);
+        }
     }
 
-    /// Sample `i` from its channels to the lanes' quantities.
+    /// The block's samples from their channels to the lanes' quantities.
     #[inline(always)]
-    fn transform(&mut self, i: usize) {
+    #[expect(clippy::cast_possible_truncation, reason = "a value is single precision")]
+    fn transform(&mut self) {
         let unpacked = self.unpacked;
         if unpacked.is_plain {
             return;
         }
-        let values = &mut self.samples.values[i];
-        let density =
-            if unpacked.has_density { unpacked.density(values, self.samples.points.pressure_pa[i]) } else { 1.0 };
-        if unpacked.has_log {
-            unpacked.undo_logarithms(values);
-        }
-        let inverse = 1.0 / density;
-        if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
+        for i in 1..=self.samples.points.len.min(BLOCK) {
+            let values = &mut self.samples.values[i];
+            let density =
+                if unpacked.has_density { unpacked.density(values, self.samples.points.pressure_pa[i]) } else { 1.0 };
+            if unpacked.has_log {
+                unpacked.undo_logarithms(values);
+            }
+            let (density, inverse) = (density as f32, (1.0 / density) as f32);
+            if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
+                for k in 0..S {
+                    mixing_ratio[k] = values[k] * if unpacked.dose_c[k] > 0.0 { inverse } else { unpacked.dose_a[k] };
+                }
+            }
+            // Chosen, not multiplied by zero: a lane without density is not
+            // missing where temperature or humidity are.
             for k in 0..S {
-                mixing_ratio[k] = values[k] * if unpacked.dose_c[k] > 0.0 { inverse } else { unpacked.dose_a[k] };
+                let dense = if unpacked.b[k] > 0.0 { density } else { inverse };
+                values[k] *= if unpacked.b[k] + unpacked.c[k] > 0.0 { dense } else { unpacked.a[k] };
             }
         }
-        // Chosen, not multiplied by zero: a lane without density is not missing
-        // where temperature or humidity are.
-        for k in 0..S {
-            let dense = if unpacked.b[k] > 0.0 { density } else { inverse };
-            values[k] *= if unpacked.b[k] + unpacked.c[k] > 0.0 { dense } else { unpacked.a[k] };
+    }
+
+    /// Samples outside the field have no value.
+    #[inline(never)]
+    fn unset(&mut self, inside: &[bool; BLOCK]) {
+        for i in 1..=self.samples.points.len {
+            if !inside[i - 1] {
+                self.samples.values[i] = [f32::NAN; S];
+                if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
+                    *mixing_ratio = [f32::NAN; S];
+                }
+            }
         }
     }
 
-    /// Sample `i` lies outside the field.
+    /// Adds the block to the figures, phase by phase. `may_miss`: a value may
+    /// be missing.
     #[inline(always)]
-    fn unset(&mut self, i: usize) {
-        self.samples.values[i] = [f64::NAN; S];
-        if let Some(mixing_ratio) = self.samples.mixing_ratio.get_mut(i) {
-            *mixing_ratio = [f64::NAN; S];
+    fn reduce<const N: usize, V: Vectors<N>>(&mut self, vectors: V, may_miss: bool) {
+        if !self.started {
+            self.samples.begin();
         }
-    }
-
-    /// Adds the block to the figures, phase by phase.
-    #[inline(always)]
-    fn reduce<const MISSING: bool>(&mut self) {
-        let has_thresholds_met = self.samples.reach(&self.unpacked.alert);
+        self.samples.measure_steps();
+        let is_missing = may_miss && self.samples.has_missing();
         let len = self.samples.points.len;
         let mut from = 1;
         while from <= len {
             let phase = self.samples.points.phase[from];
-            let mut to = from + 1;
-            while to <= len && self.samples.points.phase[to] == phase {
-                to += 1;
-            }
+            let rest = &self.samples.points.phase[from..=len];
+            let steps = from..from + rest.iter().take_while(|&&p| p == phase).count();
             if phase != self.phase || !self.started {
-                self.turn_to(phase, from - 1);
+                self.turn_to(phase);
             }
-            self.running.add::<MISSING>(self.samples, from..to, self.totals.partial_s_mut());
-            self.add_rare(has_thresholds_met, from..to);
-            from = to;
+            let alert = &self.unpacked.alert;
+            let is_alert = if is_missing {
+                self.running.add_partial(self.samples, steps.clone(), alert, self.totals.partial_s_mut())
+            } else {
+                self.running.add::<N, V>(vectors, self.samples, steps.clone(), alert)
+            };
+            from = steps.end;
+            self.add_rare(is_alert, steps);
         }
         if !self.state.rolling.is_empty() {
             self.samples.roll(self.state);
@@ -396,8 +421,8 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
     }
 
     #[inline(always)]
-    fn add_rare(&mut self, has_thresholds_met: bool, steps: Range<usize>) {
-        if has_thresholds_met {
+    fn add_rare(&mut self, is_alert: bool, steps: Range<usize>) {
+        if is_alert {
             let Unpacked { alert, limits, .. } = self.unpacked;
             self.samples.add_time_above(alert, limits, steps.clone(), &mut self.totals);
         }
@@ -407,10 +432,9 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         }
     }
 
-    /// Turns to another phase; sample `last`, at which it begins, belongs to
-    /// both.
+    /// Turns to another phase; the sample at which it begins belongs to both.
     #[inline(never)]
-    fn turn_to(&mut self, phase: u8, last: usize) {
+    fn turn_to(&mut self, phase: u8) {
         let next = take_totals(self.state, phase, self.unpacked.program);
         if self.started {
             self.running.put_down(&mut self.totals);
@@ -421,7 +445,6 @@ impl<'a, 'b, const S: usize> Walker<'a, 'b, S> {
         self.started = true;
         self.phase = phase;
         self.running = Running::take_up(&self.totals);
-        self.running.observe(self.samples.points.time_s[last], &self.samples.values[last]);
     }
 }
 

@@ -1,7 +1,7 @@
 //! From positions to cells.
 
 use super::{
-    gather::{Cell, Cells, Slabs},
+    gather::{Cells, Slabs},
     path::{BLOCK, Points},
 };
 use crate::{
@@ -42,20 +42,16 @@ impl<'a> Locator<'a> {
         }
     }
 
-    /// The cells of all points, and which points lie inside the field.
+    /// The cells of all points, and which points lie inside the field; tells
+    /// whether all of them do.
     #[inline(always)]
-    pub(super) fn locate(&mut self, points: &Points, cells: &mut Cells, inside: &mut [bool]) {
+    pub(super) fn locate(&mut self, points: &Points, cells: &mut Cells, inside: &mut [bool]) -> bool {
         let n = points.len;
         let grid = self.window.grid;
         let inside = &mut inside[..n];
         inside.fill(true);
+        self.times(&points.time_s[1..=n], cells, inside);
         let (mut column, mut row, mut level) = ([0; BLOCK], [0; BLOCK], [0; BLOCK]);
-        for (i, &time_s) in points.time_s[1..=n].iter().enumerate() {
-            match self.time(time_s) {
-                Some((slab, weight)) => (cells.slab[i], cells.time[i]) = (slab, weight),
-                None => inside[i] = false,
-            }
-        }
         let mut out = Located { index: &mut column[..n], weight: &mut cells.longitude[..n], inside };
         grid.longitude.columns_block(&points.longitude_deg[1..=n], &mut out, &mut self.longitude);
         let mut out = Located { index: &mut row[..n], weight: &mut cells.latitude[..n], inside };
@@ -69,7 +65,7 @@ impl<'a> Locator<'a> {
         if grid.levels.needs_surface_pressure() {
             for i in 0..n {
                 if inside[i] {
-                    surface_pa[i] = self.surface_pa(&cells.get(i));
+                    surface_pa[i] = self.surface_pa(cells, i);
                 }
             }
         }
@@ -81,18 +77,51 @@ impl<'a> Locator<'a> {
         if self.levels_stand_alone {
             cells.level[..n].fill(0.0);
         }
-        let mut last = (u32::MAX, u32::MAX);
-        for i in 0..n {
-            let cell = (cells.point[i], cells.slab[i]);
-            cells.is_new[i] = inside[i] && cell != last;
-            last = cell;
+        find_runs(cells, n);
+        inside.iter().fold(true, |all, &inside| all & inside)
+    }
+
+    /// Slabs and weights of a block of instants.
+    #[inline(always)]
+    #[expect(clippy::cast_possible_truncation, reason = "slabs are fewer than 2^32")]
+    fn times(&mut self, time_s: &[f64], cells: &mut Cells, inside: &mut [bool]) {
+        let mut from = 0;
+        while from < time_s.len() {
+            let rest = &time_s[from..];
+            let Some((low, high)) = self.interval(rest[0]) else {
+                // No interval, or none that goes on: the instant by itself.
+                match self.time(rest[0]) {
+                    Some((slab, weight)) => (cells.slab[from], cells.time[from]) = (slab, weight),
+                    None => inside[from] = false,
+                }
+                from += 1;
+                continue;
+            };
+            let is_within = |time_s: f64| (time_s >= low) & (time_s < high);
+            // A block seldom leaves the interval of its first instant.
+            let all = rest.iter().fold(true, |all, &time_s| all & is_within(time_s));
+            let len = if all { rest.len() } else { rest.iter().take_while(|&&time_s| is_within(time_s)).count() };
+            for (weight, &time_s) in cells.time[from..from + len].iter_mut().zip(rest) {
+                *weight = weight_within(time_s, low, self.per_second);
+            }
+            cells.slab[from..from + len].fill((self.time - self.window.first) as u32);
+            from += len;
         }
+    }
+
+    /// The field's interval that an instant lies in, which it makes the
+    /// current one; `None` at its end.
+    #[inline(always)]
+    fn interval(&mut self, time_s: f64) -> Option<(f64, f64)> {
+        self.time(time_s)?;
+        let (low, high) = (self.window.times_s[self.time], *self.window.times_s.get(self.time + 1)?);
+        (time_s < high).then_some((low, high))
     }
 
     /// The slab of the earlier time, counted from the window's first, and the
     /// later one's weight.
     #[inline(always)]
-    #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 times; weights are f32")]
+    #[expect(clippy::cast_possible_truncation, reason = "fewer than 2^32 times")]
     fn time(&mut self, time_s: f64) -> Option<(u32, f32)> {
         let times = self.window.times_s;
         let last = times.len() - 1;
@@ -108,25 +137,50 @@ impl<'a> Locator<'a> {
             self.time = index;
             self.per_second = 1.0 / (times[index + 1] - low);
         }
-        Some(((index - self.window.first) as u32, ((time_s - low) * self.per_second).min(1.0) as f32))
+        Some(((index - self.window.first) as u32, weight_within(time_s, low, self.per_second)))
     }
 
     /// Surface pressure at the point \[Pa\], bilinear and linear in time.
-    fn surface_pa(&self, cell: &Cell) -> f64 {
-        let slabs = self.window.slabs;
-        let earlier = &slabs[cell.slab as usize];
-        let later = slabs.get(cell.slab as usize + 1).unwrap_or(earlier);
-        let (wx, wy, wt) = (f64::from(cell.longitude), f64::from(cell.latitude), f64::from(cell.time));
+    fn surface_pa(&self, cells: &Cells, i: usize) -> f64 {
+        let (slabs, slab) = (self.window.slabs, cells.slab[i] as usize);
+        let earlier = &slabs[slab];
+        let later = slabs.get(slab + 1).unwrap_or(earlier);
+        let (wx, wy, wt) = (f64::from(cells.longitude[i]), f64::from(cells.latitude[i]), f64::from(cells.time[i]));
         let at = |slab: &Slab, point: usize| slab.surface_pa().get(point).copied().map_or(f64::NAN, f64::from);
         // A neighbour without weight is not looked at: it may not exist.
         let between = |a: f64, w: f64, b: &dyn Fn() -> f64| if w > 0.0 { a + w * (b() - a) } else { a };
         let bilinear = |slab: &Slab| {
             let along = |point: usize| between(at(slab, point), wx, &|| at(slab, point + 1));
-            let south = cell.point as usize;
+            let south = cells.point[i] as usize;
             between(along(south), wy, &|| along(south + self.row))
         };
         between(bilinear(earlier), wt, &|| bilinear(later))
     }
+}
+
+/// Weight of the end of an interval that begins at `low`.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "weights are f32")]
+fn weight_within(time_s: f64, low: f64, per_second: f64) -> f32 {
+    let weight = (time_s - low) * per_second;
+    (if weight < 1.0 { weight } else { 1.0 }) as f32
+}
+
+/// Notes which of the first `n` points have another cell than the one before.
+#[inline(always)]
+#[expect(clippy::cast_possible_truncation, reason = "a block has fewer than 2^16 points")]
+fn find_runs(cells: &mut Cells, n: usize) {
+    let mut last = (u32::MAX, u32::MAX);
+    let mut runs = 0;
+    for i in 0..n.min(BLOCK) {
+        let cell = (cells.point[i], cells.slab[i]);
+        // Written in any case and kept where it is new: there is no telling
+        // from point to point.
+        cells.start[runs % BLOCK] = i as u16;
+        runs += usize::from(cell != last);
+        last = cell;
+    }
+    cells.runs = runs;
 }
 
 /// Whether one level alone gives a point's value.

@@ -90,8 +90,7 @@ impl<'a> Steps<'a> {
         let level = if p0.to_bits() == p1.to_bits() {
             0.0
         } else {
-            let spacing = self.grid.levels.spacing_at(p0).min(self.grid.levels.spacing_at(p1));
-            (p1 - p0).abs() / spacing * self.per_level
+            (p1 - p0).abs() / self.grid.levels.finest_between(p0, p1) * self.per_level
         };
         let steps = (longitude.max(latitude).max(time).max(level) - WHOLE_STEP).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the bounds follow")]
@@ -158,8 +157,12 @@ impl Points {
         self.longitude_deg[1..=n].copy_from_slice(&flight.longitude_deg[from..to]);
         self.latitude_deg[1..=n].copy_from_slice(&flight.latitude_deg[from..to]);
         self.pressure_pa[1..=n].copy_from_slice(&flight.pressure_pa[from..to]);
-        for (i, phase) in self.phase[1..=n].iter_mut().enumerate() {
-            *phase = part(path.phases[(from + i).saturating_sub(1)]);
+        // The first waypoint belongs to the step that follows it.
+        let first = from.saturating_sub(1);
+        self.phase[1] = part(path.phases[first]);
+        let after_first = 1 + from - first;
+        for (phase, &label) in self.phase[2..=n.max(1)].iter_mut().zip(&path.phases[after_first + first - 1..]) {
+            *phase = part(label);
         }
         self.len = n;
         cursor.waypoint = to;

@@ -62,10 +62,14 @@ fn block<const S: usize>(
     }
     let mut cells = Cells::new();
     let mut inside = [false; BLOCK];
-    let mut values = [[f64::NAN; S]; BLOCK];
+    let mut values = [[f32::NAN; S]; BLOCK];
     Locator::new(window).locate(&points, &mut cells, &mut inside);
-    sample_block::<S>(instructions, slabs, &cells, &inside[..chosen.len()], &mut values);
-    for (out, values) in out.chunks_exact_mut(channels).zip(&values) {
-        out.copy_from_slice(&values[..channels]);
+    sample_block::<S>(instructions, slabs, &cells, &mut values[..chosen.len()]);
+    for ((out, values), inside) in out.chunks_exact_mut(channels).zip(&values).zip(inside) {
+        if inside {
+            for (out, &value) in out.iter_mut().zip(values) {
+                *out = f64::from(value);
+            }
+        }
     }
 }
