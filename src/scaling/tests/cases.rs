@@ -33,6 +33,12 @@ fn booting_nodes_count_from_when_they_will_be_there() {
     let booting = base.clone().nodes("gpu", 6, NodeState::Booting, 100.0);
     let (decision, _) = decide(&settings(), &booting.0, Memory::default());
     assert_eq!((decision.outcome, gpu(&decision)), (Outcome::Steady, (8, 0, 0)), "{decision:#?}");
+    // Five that will be there soon do the rest; five that have just begun do not.
+    for (age_s, target) in [(400.0, 7), (10.0, 8)] {
+        let booting = base.clone().nodes("gpu", 5, NodeState::Booting, age_s);
+        let (decision, _) = decide(&settings(), &booting.0, Memory::default());
+        assert_eq!(gpu(&decision), (target, 0, 0), "booting for {age_s} s: {decision:#?}");
+    }
     let unborn = base.wanted("gpu", 8);
     let (decision, _) = decide(&settings(), &unborn.0, Memory::default());
     assert_eq!((decision.outcome, gpu(&decision)), (Outcome::Steady, (8, 0, 0)), "{decision:#?}");
