@@ -152,7 +152,7 @@ pub fn cpu(case: &Case, files: &Path) -> Result<Side, Failure> {
     let cpu = Cpu::new();
     let memory_s = whole(&cpu, case)?.min(whole(&cpu, case)?);
     write_files(case, files)?;
-    Ok(Side { memory_s, files_s: from_files(&cpu, files)? })
+    Ok(Side { memory_s, files_s: from_files(&cpu, files, case.species)? })
 }
 
 /// The GPU, and what became of it beside the processors.
@@ -183,7 +183,7 @@ pub fn gpu(
     let checked = open(Settings { check_fraction: Settings::default().check_fraction, ..settings })?;
     whole(&checked, case)?;
     let difference = checked.take_trace().largest_difference;
-    let files_s = from_files(&checked, &options.files)?;
+    let files_s = from_files(&checked, &options.files, case.species)?;
     let waypoints = case.fleet.waypoints() as f64;
     let bytes_a_waypoint = bytes_a_waypoint(case, precision);
     let peak = Peak::of(&machine.gpu);
@@ -260,11 +260,11 @@ fn write_files(case: &Case, folder: &Path) -> Result<(), Failure> {
 }
 
 /// From those files to a Parquet file of results, as `skydose compute` does.
-fn from_files(backend: &dyn Backend, folder: &Path) -> Result<f64, Failure> {
+fn from_files(backend: &dyn Backend, folder: &Path, species: usize) -> Result<f64, Failure> {
     let [field, flights, results] = paths(folder);
     let started = now();
     let rule = |name: String| (name.clone(), VariableRule { contaminant: Some(name), ..VariableRule::default() });
-    let file = DatasetFile { variables: names(16).map(rule).collect(), ..DatasetFile::default() };
+    let file = DatasetFile { variables: names(species).map(rule).collect(), ..DatasetFile::default() };
     let dataset = Dataset::open(&[field], file)?;
     let limit = Limit::parse("0.2 mg m-3")?;
     let request = Request {

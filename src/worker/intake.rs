@@ -47,6 +47,9 @@ const BELIEVED: Duration = Duration::from_secs(2);
 /// of JSON.
 const LEAST_BYTES_PER_WAYPOINT: usize = 20;
 
+/// The largest answer that is looked at.
+const MOST_MANIFEST_BYTES: u64 = 64 << 20;
+
 /// Permits of memory are of so many bytes.
 pub(super) const PERMIT_BYTES: usize = 1024;
 
@@ -111,7 +114,10 @@ impl Intake {
         self.tell(&taken);
         self.settler.reach(Step::Received, &taken).await;
         if taken.message.properties.crashes >= self.settings.tries.most_crashes {
-            return self.settler.end(taken, End::Crashed).await;
+            return match self.answered(&taken).await {
+                Some(manifest) => self.settler.again(taken, manifest).await,
+                None => self.settler.end(taken, End::Crashed).await,
+            };
         }
         let crashes = taken.message.properties.crashes;
         let suspicion = suspicion(taken.redeliveries, crashes, self.settings.suspect_after);
@@ -139,6 +145,27 @@ impl Intake {
         let submitted = properties.submitted_at.filter(|_| is_first);
         let waited = submitted.and_then(|at| since(at, (self.settler.clock)()));
         events::Received { about: taken.about(), redeliveries: taken.redeliveries, attempt, waited }.emit();
+    }
+
+    /// The answer of a job whose message is not to be read any more: the last
+    /// worker may have died after it had put it there.
+    async fn answered(&self, taken: &Taken) -> Option<Manifest> {
+        let properties = &taken.message.properties;
+        let job: Id = properties.message_id.parse().ok()?;
+        let submission: Id = properties.submission.as_deref()?.parse().ok()?;
+        let name = place::manifest(&submission, &job);
+        let mut pause = Pause::default();
+        loop {
+            match self.store.get(&name, MOST_MANIFEST_BYTES).await {
+                Ok(bytes) => return Manifest::parse(&name, &bytes).ok(),
+                Err(error) if error.is_retryable() => {
+                    let again_in = pause.next();
+                    events::StoreFailed { about: taken.about(), why: &error.to_string(), again_in }.emit();
+                    sleep(again_in).await;
+                }
+                Err(_) => return None,
+            }
+        }
     }
 
     /// Waits for a store that does not answer: it is no fault of the job.

@@ -241,6 +241,14 @@ CUresult cuInit(unsigned) {
     return contexts.empty() ? NO_DEVICE : SUCCESS;
 }
 
+// The real NVRTC looks here for what a driver knows besides: a table that
+// begins with its length in bytes, and this one holds nothing else.
+CUresult cuGetExportTable(const void** table, const void*) {
+    static const std::size_t nothing[2] = {sizeof(std::size_t), 0};
+    *table = nothing;
+    return SUCCESS;
+}
+
 CUresult cuDriverGetVersion(int* version) {
     *version = 12090;
     return SUCCESS;

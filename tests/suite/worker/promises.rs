@@ -169,6 +169,21 @@ async fn a_job_that_kills_its_workers_is_buried_once_and_the_others_are_not() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_job_that_was_answered_is_not_buried_by_a_copy_that_counts_deaths() {
+    let mut stage = Stage::new("copies").await;
+    stage.submit("j", 1).await;
+    let worker = stage.start("w");
+    let mut told = stage.told().await;
+    let mut copy = message(&terms("copies", "j"), 1, 0);
+    copy.properties.crashes = stage.settings.tries.most_crashes;
+    stage.queue.publish(&Destination::Jobs, &copy).await.unwrap();
+    stage.rest(&mut told, Duration::from_secs(1)).await;
+    assert_eq!(told.endings["j"].1, 2, "it is told of again");
+    stage.check_ledger(&told).await;
+    worker.end().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_job_that_cannot_be_computed_does_not_take_its_batch_down() {
     // The field's last time cannot be read: jobs that reach it fail.
     let mut stage =
