@@ -6,7 +6,10 @@ use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
-use super::{Ending, broker, say};
+use super::{
+    Ending, say,
+    worker::{Configuration, runtime},
+};
 use crate::queue::{DeadLetter, DeadLetters as _, JobQueue as _, amqp::Amqp};
 
 /// The longest error in a table.
@@ -19,7 +22,7 @@ const LONGEST: usize = 10_000;
 #[derive(Debug, Args)]
 pub struct DeadLetters {
     #[command(flatten)]
-    broker: broker::Broker,
+    configuration: Configuration,
     #[command(subcommand)]
     what: What,
 }
@@ -59,8 +62,9 @@ struct Which {
 
 impl DeadLetters {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
-        broker::runtime()?.block_on(async {
-            let queue = Amqp::new(self.broker.settings()).context("SKYDOSE_BROKER__URI or --broker-uri-file")?;
+        let config = self.configuration.read()?;
+        runtime()?.block_on(async {
+            let queue = Amqp::new(config.broker).context("broker")?;
             let result = self.what.run(&queue).await;
             queue.close().await;
             result

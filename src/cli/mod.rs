@@ -1,7 +1,6 @@
 //! The command line: one file a subcommand.
 
 mod args;
-mod broker;
 mod cancel;
 mod check;
 mod collect;

@@ -5,15 +5,20 @@ use std::{collections::BTreeMap, fmt::Write as _, fs, path::PathBuf};
 use anyhow::{Context as _, bail};
 use clap::{Args, Subcommand};
 
-use super::{Ending, broker, say};
+use super::{
+    Ending, say,
+    worker::{Configuration, runtime},
+};
 use crate::queue::{
     amqp::{Names, topology},
-    management::Passwords,
+    management::{self, Management, Passwords},
 };
 
 /// Arguments of `topology`.
 #[derive(Debug, Args)]
 pub struct Topology {
+    #[command(flatten)]
+    configuration: Configuration,
     #[command(subcommand)]
     what: What,
 }
@@ -23,19 +28,13 @@ enum What {
     /// Declare what is missing; set policies and the users' permissions.
     Apply(Apply),
     /// Say what differs from what should be there.
-    Check(Check),
+    Check,
     /// Print it as definitions that RabbitMQ imports.
     Print(Print),
 }
 
 #[derive(Debug, Args)]
 struct Apply {
-    #[command(flatten)]
-    management: broker::Management,
-    #[command(flatten)]
-    vhost: broker::Vhost,
-    #[command(flatten)]
-    names: broker::Prefix,
     /// A folder with the users' passwords, in files named `worker`,
     /// `submitter`, `leader`, `operator`: these users are made, or given the
     /// password. Users without a file must be there already.
@@ -44,21 +43,7 @@ struct Apply {
 }
 
 #[derive(Debug, Args)]
-struct Check {
-    #[command(flatten)]
-    management: broker::Management,
-    #[command(flatten)]
-    vhost: broker::Vhost,
-    #[command(flatten)]
-    names: broker::Prefix,
-}
-
-#[derive(Debug, Args)]
 struct Print {
-    #[command(flatten)]
-    vhost: broker::Vhost,
-    #[command(flatten)]
-    names: broker::Prefix,
     /// With the users' permissions; the users must be there before the import.
     #[arg(long)]
     permissions: bool,
@@ -66,29 +51,30 @@ struct Print {
 
 impl Topology {
     pub(super) fn run(self) -> anyhow::Result<Ending> {
+        let config = self.configuration.read()?;
+        let wanted = topology::Topology::new(&Names::new(&config.broker.prefix));
         match self.what {
-            What::Apply(apply) => apply.run(),
-            What::Check(check) => check.run(),
-            What::Print(print) => print.run(),
+            What::Apply(apply) => apply.run(&wanted, config.management),
+            What::Check => check(&wanted, config.management),
+            What::Print(print) => print.run(&wanted, &config.management.vhost),
         }
     }
 }
 
-fn wanted(names: &broker::Prefix) -> topology::Topology {
-    topology::Topology::new(&Names::new(&names.prefix))
+fn client(settings: management::Settings) -> anyhow::Result<Management> {
+    Management::new(settings).context("management")
 }
 
 impl Apply {
-    fn run(self) -> anyhow::Result<Ending> {
-        let wanted = wanted(&self.names);
+    fn run(self, wanted: &topology::Topology, settings: management::Settings) -> anyhow::Result<Ending> {
         let passwords = match &self.passwords {
-            Some(folder) => read_passwords(folder, &wanted)?,
+            Some(folder) => read_passwords(folder, wanted)?,
             None => Passwords::new(),
         };
-        let management = self.management.client(&self.vhost)?;
-        let (report, left) = broker::runtime()?.block_on(async {
-            let report = management.apply(&wanted, &passwords).await?;
-            Ok::<_, anyhow::Error>((report, management.check(&wanted).await?))
+        let management = client(settings)?;
+        let (report, left) = runtime()?.block_on(async {
+            let report = management.apply(wanted, &passwords).await?;
+            Ok::<_, anyhow::Error>((report, management.check(wanted).await?))
         })?;
         if !left.is_empty() {
             bail!("applied, and yet these differ:\n  {}", left.join("\n  "));
@@ -98,7 +84,7 @@ impl Apply {
             wanted.exchanges.len(),
             wanted.queues.len(),
             wanted.policies.len(),
-            self.vhost.vhost
+            management.vhost()
         );
         if !report.users.is_empty() {
             let _ = writeln!(text, "permissions set: {}", report.users.join(", "));
@@ -137,21 +123,19 @@ fn read_passwords(folder: &std::path::Path, wanted: &topology::Topology) -> anyh
     Ok(passwords)
 }
 
-impl Check {
-    fn run(self) -> anyhow::Result<Ending> {
-        let management = self.management.client(&self.vhost)?;
-        let differences = broker::runtime()?.block_on(management.check(&wanted(&self.names)))?;
-        if !differences.is_empty() {
-            bail!("{} differences:\n  {}", differences.len(), differences.join("\n  "));
-        }
-        say("all is as it should be\n")?;
-        Ok(Ending::Whole)
+fn check(wanted: &topology::Topology, settings: management::Settings) -> anyhow::Result<Ending> {
+    let management = client(settings)?;
+    let differences = runtime()?.block_on(management.check(wanted))?;
+    if !differences.is_empty() {
+        bail!("{} differences:\n  {}", differences.len(), differences.join("\n  "));
     }
+    say("all is as it should be\n")?;
+    Ok(Ending::Whole)
 }
 
 impl Print {
-    fn run(self) -> anyhow::Result<Ending> {
-        let definitions = wanted(&self.names).definitions(&self.vhost.vhost, self.permissions);
+    fn run(&self, wanted: &topology::Topology, vhost: &str) -> anyhow::Result<Ending> {
+        let definitions = wanted.definitions(vhost, self.permissions);
         say(&format!("{}\n", serde_json::to_string_pretty(&definitions)?))?;
         Ok(Ending::Whole)
     }

@@ -26,11 +26,11 @@ pub struct Worker {
 #[derive(Debug, Args)]
 pub(super) struct Configuration {
     /// The configuration's file, in TOML.
-    #[arg(long, value_name = "FILE", env = "SKYDOSE_CONFIG")]
+    #[arg(long, value_name = "FILE", env = "SKYDOSE_CONFIG", global = true)]
     pub config: Option<PathBuf>,
     /// A value of the configuration, such as worker.slots=8; repeatable,
     /// stands above the environment (`SKYDOSE_WORKER__SLOTS=8`) and the file.
-    #[arg(long, value_name = "KEY=VALUE")]
+    #[arg(long, value_name = "KEY=VALUE", global = true)]
     pub set: Vec<String>,
 }
 

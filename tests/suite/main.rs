@@ -2,6 +2,7 @@
 
 mod architecture;
 mod broker;
+mod chaos;
 mod leader;
 mod nodes;
 mod scaling;

@@ -19,7 +19,7 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures_util::{FutureExt as _, StreamExt as _, future::select_all};
+use futures_util::{FutureExt as _, StreamExt, future::select_all};
 use lapin::{
     Acker, Channel, Consumer,
     options::{
@@ -345,7 +345,7 @@ async fn first_of(consumers: &mut [Consumer]) -> Option<lapin::Result<lapin::mes
             return ready;
         }
     }
-    let waiting = consumers.iter_mut().map(|consumer| consumer.next());
+    let waiting = consumers.iter_mut().map(StreamExt::next);
     select_all(waiting).await.0
 }
 

@@ -1,6 +1,7 @@
 //! Where the broker is and how long it may take.
 
 use std::{
+    fmt::Display,
     fs,
     path::{Path, PathBuf},
     time::Duration,
@@ -219,7 +220,7 @@ fn read(field: &str, path: &Path) -> Result<String, QueueError> {
     fs::read_to_string(path).map_err(|error| fault(field, format!("{}: {error}", path.display()), "a readable file"))
 }
 
-fn fault(field: &str, value: impl ToString, expected: &str) -> QueueError {
+fn fault(field: &str, value: impl Display, expected: &str) -> QueueError {
     QueueError::Settings { field: field.to_owned(), value: value.to_string(), expected: expected.to_owned() }
 }
 

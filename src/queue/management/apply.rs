@@ -68,7 +68,7 @@ impl Management {
     pub async fn check(&self, topology: &Topology) -> Result<Vec<String>, QueueError> {
         let mut differences = self.conflicts(topology).await?;
         for (kind, wanted) in
-            [("exchanges", names(json!(topology.exchanges))), ("queues", names(json!(topology.queues)))]
+            [("exchanges", names(&json!(topology.exchanges))), ("queues", names(&json!(topology.queues)))]
         {
             let there = self.list(kind).await?;
             let missing = wanted.into_iter().filter(|name| !there.iter().any(|t| t["name"] == json!(name)));
@@ -157,7 +157,7 @@ impl Management {
     }
 }
 
-fn names(things: Value) -> Vec<String> {
+fn names(things: &Value) -> Vec<String> {
     let name = |thing: &Value| thing["name"].as_str().map(str::to_owned);
     things.as_array().into_iter().flatten().filter_map(name).collect()
 }

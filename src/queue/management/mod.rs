@@ -5,7 +5,7 @@ mod age;
 mod apply;
 mod gauge;
 
-use std::{fs, path::PathBuf, time::Duration};
+use std::{fmt::Display, fs, path::PathBuf, time::Duration};
 
 use reqwest::{Certificate, Client, Method, StatusCode, Url};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -207,7 +207,7 @@ impl Management {
     }
 }
 
-fn fault(field: &str, value: impl ToString, expected: &str) -> QueueError {
+fn fault(field: &str, value: impl Display, expected: &str) -> QueueError {
     QueueError::Settings { field: field.to_owned(), value: value.to_string(), expected: expected.to_owned() }
 }
 

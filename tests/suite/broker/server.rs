@@ -246,6 +246,11 @@ impl Broker {
         format!("amqp://guest:guest@127.0.0.1:{}/%2f", self.node.amqp)
     }
 
+    /// `HOST:PORT`.
+    pub fn address(&self) -> String {
+        format!("127.0.0.1:{}", self.node.amqp)
+    }
+
     /// `http://…`, as the administrator.
     pub fn management_uri(&self) -> String {
         format!("http://guest:guest@127.0.0.1:{}", self.node.management)
@@ -263,7 +268,7 @@ impl Broker {
         api.call(Method::PUT, &format!("vhosts/{name}"), Some(json!({})));
         let all = json!({ "configure": ".*", "write": ".*", "read": ".*" });
         api.call(Method::PUT, &format!("permissions/{name}/guest"), Some(all));
-        let address = format!("127.0.0.1:{}", self.node.amqp);
+        let address = self.address();
         Place {
             uri: format!("amqp://guest:guest@{address}/{name}"),
             management_uri: self.management_uri(),

@@ -86,11 +86,14 @@ fn skydose(arguments: &[&str], environment: &[(&str, &str)]) -> (i32, String, St
 async fn the_commands_set_up_check_and_look_after_a_broker() {
     let broker = Broker::shared();
     let place = broker.vhost("commands");
-    let environment =
-        [("SKYDOSE_MANAGEMENT__URI", place.management_uri.as_str()), ("SKYDOSE_BROKER__URI", place.uri.as_str())];
+    let environment = [
+        ("SKYDOSE_MANAGEMENT__URI", place.management_uri.as_str()),
+        ("SKYDOSE_MANAGEMENT__VHOST", "commands"),
+        ("SKYDOSE_BROKER__URI", place.uri.as_str()),
+    ];
     let run = |arguments: &[&str]| tokio::task::block_in_place(|| skydose(arguments, &environment));
 
-    let (code, _, errors) = run(&["topology", "check", "--vhost", "commands"]);
+    let (code, _, errors) = run(&["topology", "check"]);
     assert_eq!(code, 2);
     assert!(errors.contains("queues: skydose.jobs.high is missing"), "{errors}");
     let passwords = tempfile::tempdir().unwrap();
@@ -98,10 +101,10 @@ async fn the_commands_set_up_check_and_look_after_a_broker() {
         std::fs::write(passwords.path().join(role), format!("skydose-{role}\n")).unwrap();
     }
     let folder = passwords.path().to_str().unwrap();
-    let (code, said, errors) = run(&["topology", "apply", "--vhost", "commands", "--passwords", folder]);
+    let (code, said, errors) = run(&["topology", "apply", "--passwords", folder]);
     assert_eq!(code, 0, "{errors}");
     assert!(said.contains("permissions set: skydose-worker"), "{said}");
-    assert_eq!(run(&["topology", "check", "--vhost", "commands"]).1, "all is as it should be\n");
+    assert_eq!(run(&["topology", "check"]).1, "all is as it should be\n");
 
     assert_eq!(run(&["dead-letters", "list"]).1, "no dead letters\n");
     let queue = place.queue();

@@ -224,7 +224,7 @@ impl Stage {
     }
 
     pub async fn publish(&mut self, message: Message) {
-        self.queue.publish(&Destination::Jobs, &message).await.expect("published");
+        crate::broker::publish_until_safe(&*self.queue, &Destination::Jobs, &message).await;
         self.submitted.insert(message.properties.message_id);
     }
 

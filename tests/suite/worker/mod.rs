@@ -9,5 +9,5 @@
 
 pub mod harness;
 mod life;
-mod processes;
+pub mod processes;
 mod promises;

@@ -24,16 +24,16 @@ use super::harness::{DATASET, SOON, Stage, breaking, dataset, free_port, seed};
 use crate::broker::{Broker, Place};
 
 /// A folder with a field, a catalogue and a configuration.
-struct Home {
+pub struct Home {
     folder: tempfile::TempDir,
     admin: String,
 }
 
 /// A worker's process; killed when it is dropped.
-struct Process(Child);
+pub struct Process(Child);
 
 impl Home {
-    fn new(uri: &str) -> Self {
+    pub fn new(uri: &str) -> Self {
         let folder = tempfile::tempdir().expect("a folder");
         let path = |name: &str| folder.path().join(name);
         let data = dataset();
@@ -58,11 +58,11 @@ impl Home {
         Self { folder, admin }
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    pub fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join(name)
     }
 
-    fn start(&self, environment: &[(&str, &str)], log: &Path) -> Process {
+    pub fn start(&self, environment: &[(&str, &str)], log: &Path) -> Process {
         let log = File::options().create(true).append(true).open(log).expect("a log");
         let child = Command::new(env!("CARGO_BIN_EXE_skydose"))
             .args(["worker", "--config"])
@@ -76,7 +76,7 @@ impl Home {
         Process(child)
     }
 
-    async fn stage(&self, submission: &str, queue: Arc<Amqp>) -> Stage {
+    pub async fn stage(&self, submission: &str, queue: Arc<Amqp>) -> Stage {
         let uri = format!("file:{}/store", self.folder.path().display());
         let store = Objects::open(&StoreSettings { uri, ..StoreSettings::default() }).expect("a store");
         let gauge = Arc::new(RabbitGauge::new(queue.clone(), None));
@@ -85,12 +85,12 @@ impl Home {
 }
 
 impl Process {
-    fn signal(&self, signal: &str) {
+    pub fn signal(&self, signal: &str) {
         let id = self.0.id().to_string();
         assert!(Command::new("kill").args([signal, &id]).status().expect("kill").success());
     }
 
-    fn has_ended(&mut self) -> bool {
+    pub fn has_ended(&mut self) -> bool {
         self.0.try_wait().expect("a process").is_some()
     }
 
