@@ -16,10 +16,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     compute::{Backend, cuda},
     config::{self, Config, ProcessEnv},
+    control::{self, Control},
     field::catalogue::Catalogue,
     job::{self, answer::Manifest, event::ResultEvent},
+    nodes::{self, azure_events::AzureEvents},
     queue::{
-        Destination, JobQueue, Message,
+        Destination, Election, Gauge, JobQueue, Message,
         amqp::Amqp,
         management::{Management, RabbitGauge},
         memory::Memory,
@@ -56,7 +58,9 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     let id = WorkerId::new(&node, &mark());
     let log = telemetry::log::start(&config.log, &config.traces, id.as_str())?;
     threads(config.worker.threads)?;
-    let queue: Arc<dyn JobQueue> = Arc::new(Amqp::new(config.broker.clone())?);
+    let broker = broker(&config)?;
+    let queue: Arc<dyn JobQueue> = broker.queue.clone();
+    let control = control_over(&config, broker, &id, Some(&id))?;
     let store: Arc<dyn Store> = Arc::new(Objects::open(&config.store).context("store")?);
     let catalogue = Arc::new(Catalogue::read(&config.catalogue).context("catalogue")?);
     let backend = backend(config.worker.backend)?;
@@ -69,14 +73,25 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     let stop = CancellationToken::new();
     let admin = Admin::bind(&config.admin, Exposition::start()).await?;
     tracing::info!(listen = %admin.address()?, "admin server listens");
+    let admin = match &control {
+        Some(control) => answering(admin, control),
+        None => admin,
+    };
     let admin = tokio::spawn(admin.about("worker", worker.subject()).serve(stop.clone()));
-    let enough = CancellationToken::new();
-    let told = tell_on_signal(worker.wish(), enough.clone())?;
+    let (enough, leave) = (CancellationToken::new(), CancellationToken::new());
+    let controlling = control.map(|control| tokio::spawn(control.run(leave.clone())));
+    let told = tell_on_signal(worker.wish(), enough.clone(), leave.clone())?;
+    let noticing = notice_events(&config, worker.wish())?;
     let ending = tokio::select! {
         ending = worker.run() => ending,
         () = enough.cancelled() => Ending::OutOfTime,
     };
     told.abort();
+    noticing.inspect(JoinHandle::abort);
+    leave.cancel();
+    if let Some(controlling) = controlling {
+        let _ = controlling.await;
+    }
     // In order: no more deliveries are owed, so the connections may go.
     queue.close().await;
     stop.cancel();
@@ -87,6 +102,87 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     }
     drop(log);
     Ok(ending)
+}
+
+/// Scales from outside of the workers, until told to end by SIGTERM or SIGINT.
+///
+/// # Errors
+/// What keeps it from starting.
+pub async fn control(config: Config) -> anyhow::Result<()> {
+    let name = WorkerId::new(&format!("control-{}", node(&config.worker.node)), &mark());
+    let log = telemetry::log::start(&config.log, &config.traces, name.as_str())?;
+    let broker = broker(&config)?;
+    let queue = broker.queue.clone();
+    let control = control_over(&config, broker, &name, None)?.context(
+        "nodes is missing from the configuration, expected where nodes come from, such as [nodes.provider.rancher-v1]",
+    )?;
+    let stop = CancellationToken::new();
+    let admin = Admin::bind(&config.admin, Exposition::start()).await?;
+    tracing::info!(listen = %admin.address()?, name = name.as_str(), "control started");
+    let admin = tokio::spawn(answering(admin, &control).serve(stop.clone()));
+    let mut signals = Signals::catch()?;
+    let leave = CancellationToken::new();
+    let controlling = tokio::spawn(control.run(leave.clone()));
+    let name = signals.next().await;
+    tracing::info!(signal = name, "told to end");
+    leave.cancel();
+    let _ = controlling.await;
+    queue.close().await;
+    stop.cancel();
+    let _ = admin.await;
+    drop(log);
+    Ok(())
+}
+
+/// Control over the nodes that a configuration names, if it names any.
+fn control_over(
+    config: &Config,
+    broker: Broker,
+    name: &WorkerId,
+    worker: Option<&WorkerId>,
+) -> anyhow::Result<Option<Control>> {
+    let Some(nodes) = &config.nodes else { return Ok(None) };
+    let provider = nodes::open(nodes).context("nodes")?;
+    let election: Arc<dyn Election> = broker.queue.clone();
+    let variable = |name: &str| std::env::var(name).ok();
+    let leadership = config.leader.stand(name.as_str(), &election, &variable).context("leader")?;
+    let gauge: Arc<dyn Gauge> = Arc::new(broker.gauge);
+    let parts = control::Parts {
+        name: name.to_string(),
+        worker: worker.cloned(),
+        queue: broker.queue,
+        gauge,
+        provider,
+        leadership,
+        clock: clock(),
+    };
+    Ok(Some(Control::new(parts, config.control.clone(), config.scaling.clone())))
+}
+
+/// The admin server asked about control too.
+fn answering(admin: Admin, control: &Control) -> Admin {
+    let admin = admin.about("control", control.subject());
+    control.answers().into_iter().fold(admin, |admin, (path, answer)| admin.answering(path, answer))
+}
+
+/// Drains the worker when Azure says that its machine will go.
+fn notice_events(config: &Config, wish: watch::Sender<Wish>) -> anyhow::Result<Option<JoinHandle<()>>> {
+    let Some(settings) = &config.azure_events else { return Ok(None) };
+    let mut events = AzureEvents::new(settings.clone()).context("azure_events")?;
+    Ok(Some(tokio::spawn(async move {
+        loop {
+            let notice = events.next().await;
+            tracing::warn!(event = notice.id, kind = notice.kind, "Azure takes this machine away");
+            // One that was told to end goes on ending.
+            wish.send_if_modified(|wish| {
+                let drain = !matches!(wish, Wish::End(_));
+                if drain {
+                    *wish = Wish::Drain(format!("Azure announced {} of this machine", notice.kind));
+                }
+                drain
+            });
+        }
+    })))
 }
 
 /// A broker, and how full its queues are.
@@ -248,11 +344,17 @@ fn threads(number: usize) -> anyhow::Result<()> {
 
 /// Tells the worker to end on the first signal, within its grace, and to let
 /// go of everything on the second.
-fn tell_on_signal(wish: watch::Sender<Wish>, enough: CancellationToken) -> anyhow::Result<JoinHandle<()>> {
+fn tell_on_signal(
+    wish: watch::Sender<Wish>,
+    enough: CancellationToken,
+    leave: CancellationToken,
+) -> anyhow::Result<JoinHandle<()>> {
     let mut signals = Signals::catch()?;
     Ok(tokio::spawn(async move {
         let name = signals.next().await;
         tracing::info!(signal = name, "told to end");
+        // Another leads at once; this one only finishes its jobs.
+        leave.cancel();
         // Also where the worker does not listen yet.
         wish.send_replace(Wish::End(format!("{name} received")));
         let name = signals.next().await;

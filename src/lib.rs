@@ -32,6 +32,7 @@ pub mod cli;
 pub mod compute;
 pub mod config;
 pub mod contaminant;
+pub mod control;
 pub mod exposure;
 pub mod field;
 pub mod grid;

@@ -5,10 +5,12 @@ mod cancel;
 mod check;
 mod collect;
 mod compute;
+mod control;
 mod dead_letters;
 mod decide;
 mod demo;
 mod devices;
+mod history;
 mod inspect;
 mod prepare;
 mod sample;
@@ -74,6 +76,9 @@ pub enum Command {
     Status(status::Status),
     /// Compute jobs from a queue, until told to stop.
     Worker(worker::Worker),
+    /// Scale the nodes of a cluster from outside of its workers; pause that,
+    /// or let it go on.
+    Control(control::Control),
 }
 
 /// How a command ended, when it ended well.
@@ -122,6 +127,7 @@ impl Cli {
             Command::Check(check) => check.run(),
             Command::Status(status) => status.run(),
             Command::Worker(worker) => worker.run(),
+            Command::Control(control) => control.run(),
         }
     }
 }

@@ -5,11 +5,11 @@ use std::{collections::BTreeMap, fmt::Write as _, time::Duration};
 use anyhow::Context as _;
 use clap::Args;
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use tokio::time::{Instant, timeout, timeout_at};
 
 use super::{
-    Ending, say,
+    Ending, history, say,
     worker::{Configuration, runtime},
 };
 use crate::{
@@ -19,11 +19,8 @@ use crate::{
     telemetry::message::{Heartbeat, Said as _, WorkerId},
 };
 
-/// How far back is heard what was said: some heartbeats, and a report or two.
-const PAST: Duration = Duration::from_mins(1);
-
-/// The topic of control's reports.
-const REPORT: &str = "scaling.report";
+/// How far back heartbeats are heard: some of the usual pace.
+const PAST: Duration = Duration::from_secs(20);
 
 /// What was said before is there at once; nothing for so long means no more.
 const QUIET: Duration = Duration::from_millis(700);
@@ -36,6 +33,9 @@ pub struct Status {
     /// As one JSON document.
     #[arg(long)]
     json: bool,
+    /// What the leader saw, decided and did in its last rounds, instead.
+    #[arg(long)]
+    history: bool,
     /// How long to listen for workers at most, in seconds.
     #[arg(long, value_name = "SECONDS", default_value_t = 6.0)]
     listen: f64,
@@ -53,19 +53,6 @@ struct Report {
     leader: Option<String>,
 }
 
-/// What was heard on the telemetry exchange.
-#[derive(Default)]
-struct Heard {
-    workers: BTreeMap<WorkerId, Heartbeat>,
-    leader: Option<String>,
-}
-
-/// The part of control's report that names the leader.
-#[derive(Deserialize)]
-struct Leading {
-    leader: String,
-}
-
 impl Status {
     /// Looks and prints.
     ///
@@ -75,6 +62,9 @@ impl Status {
         let config = self.configuration.read()?;
         let listen = Duration::try_from_secs_f64(self.listen)
             .map_err(|_| anyhow::anyhow!("--listen is {}, expected seconds", self.listen))?;
+        if self.history {
+            return self.history(&config, listen);
+        }
         let report = runtime()?.block_on(report(&config, listen))?;
         if self.json {
             let text = serde_json::to_string_pretty(&report).context("writing JSON")?;
@@ -86,34 +76,48 @@ impl Status {
     }
 }
 
+impl Status {
+    fn history(&self, config: &Config, listen: Duration) -> anyhow::Result<Ending> {
+        let rounds = runtime()?.block_on(async {
+            let broker = app::broker(config)?;
+            let rounds = history::rounds(&broker, listen).await;
+            broker.queue.close().await;
+            rounds
+        })?;
+        if self.json {
+            let text = serde_json::to_string_pretty(&rounds).context("writing JSON")?;
+            say(&format!("{text}\n"))?;
+        } else {
+            say(&history::table(&rounds))?;
+        }
+        Ok(Ending::Whole)
+    }
+}
+
 async fn report(config: &Config, listen: Duration) -> anyhow::Result<Report> {
     let broker = app::broker(config)?;
     let figures = broker.gauge.figures();
-    let (queues, heard) = tokio::join!(figures, hear(&broker, listen));
-    let (queues, Heard { workers, leader }) = (queues?, heard?);
+    let (queues, workers, leader) = tokio::join!(figures, workers(&broker, listen), history::leader(&broker));
+    let (queues, workers, leader) = (queues?, workers?, leader?);
     let at = (app::clock())();
     broker.queue.close().await;
     let workers = workers.into_values().filter(|heartbeat| is_fresh(heartbeat, at)).collect();
     Ok(Report { at, unknown: queues.unknown(), queues, workers, leader })
 }
 
-/// The last heartbeat of each worker, and who leads.
-async fn hear(broker: &app::Broker, listen: Duration) -> anyhow::Result<Heard> {
+/// The last heartbeat of each worker.
+async fn workers(broker: &app::Broker, listen: Duration) -> anyhow::Result<BTreeMap<WorkerId, Heartbeat>> {
     let end = Instant::now() + listen;
     let mut listener = broker.queue.listen("#", PAST).await?;
-    let mut heard = Heard::default();
+    let mut workers = BTreeMap::new();
     loop {
-        let wait = if heard.workers.is_empty() { listen } else { QUIET };
-        let Ok(Ok(Some((topic, message)))) = timeout_at(end, timeout(wait, listener.next())).await else { break };
-        if topic == REPORT {
-            if let Ok(Leading { leader }) = serde_json::from_slice(&message.body) {
-                heard.leader = Some(leader);
-            }
-        } else if let Ok(heartbeat) = Heartbeat::decode(&message.body) {
-            heard.workers.insert(heartbeat.worker.clone(), heartbeat);
+        let wait = if workers.is_empty() { listen } else { QUIET };
+        let Ok(Ok(Some((_, message)))) = timeout_at(end, timeout(wait, listener.next())).await else { break };
+        if let Ok(heartbeat) = Heartbeat::decode(&message.body) {
+            workers.insert(heartbeat.worker.clone(), heartbeat);
         }
     }
-    Ok(heard)
+    Ok(workers)
 }
 
 /// Whether the worker should still be there: three heartbeats may get lost.

@@ -70,5 +70,17 @@ fn faults_of(raw: &Raw) -> Vec<(String, String, String)> {
     for (field, value, expected) in raw.worker.faults() {
         add(&format!("worker.{field}"), value, expected);
     }
+    if let Err(fault) = raw.leader.check() {
+        add("leader", fault.what, &fault.expected);
+    }
+    if let Some(nodes) = &raw.nodes {
+        let known = nodes.pools().keys().map(String::as_str).collect::<Vec<_>>().join(", ");
+        for pool in raw.scaling.pools.iter().filter(|pool| !nodes.pools().contains_key(&pool.name)) {
+            add("scaling.pools", pool.name.clone(), &format!("a pool of nodes: {known}"));
+        }
+        for fault in raw.scaling.faults() {
+            add(&format!("scaling.{}", fault.field), fault.value, &fault.expected);
+        }
+    }
     faults
 }

@@ -4,9 +4,11 @@
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    control,
     field::catalogue,
+    leader, nodes,
     queue::{amqp, management},
-    store, submitter, telemetry, worker,
+    scaling, store, submitter, telemetry, worker,
 };
 
 /// The whole file.
@@ -31,4 +33,15 @@ pub struct Raw {
     pub worker: worker::Settings,
     /// What sends flights as jobs.
     pub submitter: submitter::Settings,
+    /// How many nodes there should be, of which pools.
+    pub scaling: scaling::Settings,
+    /// Where nodes come from. Without it nothing is scaled.
+    pub nodes: Option<nodes::Settings>,
+    /// Who leads.
+    pub leader: leader::Settings,
+    /// The leader's loop.
+    pub control: control::Settings,
+    /// Azure's notices that this machine goes away, upon which the worker
+    /// drains. Without it they are not read.
+    pub azure_events: Option<nodes::azure_events::Settings>,
 }

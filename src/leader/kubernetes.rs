@@ -33,7 +33,8 @@ pub struct KubernetesSettings {
     pub api: Option<String>,
     /// Holds the token; read for every call.
     pub token_file: PathBuf,
-    /// Certificate authorities in PEM; read again when it changes.
+    /// Certificate authorities in PEM; read again when it changes. Without
+    /// `api` and without it, the pod's.
     pub ca_file: Option<PathBuf>,
 }
 
@@ -44,7 +45,7 @@ impl Default for KubernetesSettings {
             namespace: None,
             api: None,
             token_file: Path::new(SERVICE_ACCOUNT).join("token"),
-            ca_file: Some(Path::new(SERVICE_ACCOUNT).join("ca.crt")),
+            ca_file: None,
         }
     }
 }
@@ -72,14 +73,17 @@ impl KubernetesLease {
             Some(namespace) => namespace.clone(),
             None => own_namespace()?,
         };
-        let url = match &settings.api {
-            Some(api) => api.trim_end_matches('/').to_owned(),
-            None => api_of_the_pod(variable)?,
+        let (url, ca_file) = match &settings.api {
+            Some(api) => (api.trim_end_matches('/').to_owned(), settings.ca_file.clone()),
+            None => {
+                let of_the_pod = || Path::new(SERVICE_ACCOUNT).join("ca.crt");
+                (api_of_the_pod(variable)?, Some(settings.ca_file.clone().unwrap_or_else(of_the_pod)))
+            }
         };
         let client = Client::new(Endpoint {
             url,
             token_file: Some(settings.token_file.clone()),
-            ca_file: settings.ca_file.clone(),
+            ca_file,
             insecure_tls: false,
             metadata_service: false,
             timeout,

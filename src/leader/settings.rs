@@ -64,6 +64,15 @@ impl Settings {
         })
     }
 
+    /// Checks the times of every election.
+    ///
+    /// # Errors
+    /// Times that would let two lead, or nobody.
+    pub fn check(&self) -> Result<(), LeaderError> {
+        self.lease.check()?;
+        self.broker.check()
+    }
+
     /// The election that `auto` comes to.
     #[must_use]
     pub fn decided(&self, variable: &dyn Fn(&str) -> Option<String>) -> Election {

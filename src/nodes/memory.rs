@@ -18,7 +18,7 @@ use crate::http::{HttpError, HttpFault};
 /// Pools of simulated machines.
 #[derive(Debug, Default)]
 pub struct Memory {
-    pools: Mutex<BTreeMap<String, MemoryPool>>,
+    pools: Mutex<BTreeMap<String, Simulation>>,
 }
 
 /// A pool and how its machines behave. The fields are what a test turns.
@@ -38,6 +38,12 @@ pub struct MemoryPool {
     pub outage: bool,
     /// Sets the number wanted, as a stranger would.
     pub wanted: u32,
+}
+
+/// A pool and its machines.
+#[derive(Debug, Default)]
+struct Simulation {
+    pool: MemoryPool,
     made: u32,
     machines: Vec<Simulated>,
 }
@@ -62,15 +68,14 @@ impl Memory {
 
     /// Adds a pool; the machines that it wants are there at once.
     pub fn add(&self, name: &str, pool: MemoryPool) {
-        let (mut pool, now) = (pool, Instant::now());
-        let boot = std::mem::take(&mut pool.boot);
-        pool.settle(name, now);
+        let now = Instant::now();
+        let mut simulation = Simulation { pool, ..Simulation::default() };
+        simulation.settle(name, now);
         // Their boot lies in the past: a machine's age starts when it is made.
-        for machine in &mut pool.machines {
-            machine.made = now.checked_sub(boot).unwrap_or(now);
+        for machine in &mut simulation.machines {
+            machine.made = now.checked_sub(simulation.pool.boot).unwrap_or(now);
         }
-        pool.boot = boot;
-        self.lock().insert(name.to_owned(), pool);
+        self.lock().insert(name.to_owned(), simulation);
     }
 
     /// Changes how a pool behaves.
@@ -78,10 +83,10 @@ impl Memory {
     /// # Panics
     /// Where there is no such pool.
     pub fn turn(&self, name: &str, change: impl FnOnce(&mut MemoryPool)) {
-        change(self.lock().get_mut(name).expect("a pool that was added"));
+        change(&mut self.lock().get_mut(name).expect("a pool that was added").pool);
     }
 
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, MemoryPool>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<String, Simulation>> {
         self.pools.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -89,7 +94,7 @@ impl Memory {
     fn with<T>(
         &self,
         name: &str,
-        work: impl FnOnce(&mut MemoryPool) -> Result<T, NodesError>,
+        work: impl FnOnce(&mut Simulation) -> Result<T, NodesError>,
     ) -> Result<T, NodesError> {
         let mut pools = self.lock();
         let pool = pools.get_mut(name).ok_or_else(|| NodesError::Missing { what: format!("pool {name}") })?;
@@ -101,9 +106,9 @@ impl Memory {
     }
 }
 
-impl MemoryPool {
+impl Simulation {
     fn answers(&self) -> Result<(), NodesError> {
-        if self.outage {
+        if self.pool.outage {
             let (call, fault) = ("GET memory:".to_owned(), HttpFault::Timeout);
             return Err(HttpError { call, attempts: 1, elapsed: Duration::ZERO, fault }.into());
         }
@@ -113,16 +118,16 @@ impl MemoryPool {
     /// Makes the machines that are wanted, takes away those that are not:
     /// those that did not boot first, then the oldest.
     fn settle(&mut self, name: &str, now: Instant) {
-        let leave = self.leave;
+        let leave = self.pool.leave;
         self.machines.retain(|m| !matches!((m.leaving, leave), (Some(since), Some(leave)) if now >= since + leave));
-        while self.present() < self.wanted {
+        while self.present() < self.pool.wanted {
             self.made += 1;
-            let fails = self.failing_boots > 0 || self.quota.is_some_and(|quota| self.present() >= quota);
-            self.failing_boots = self.failing_boots.saturating_sub(1);
+            let fails = self.pool.failing_boots > 0 || self.pool.quota.is_some_and(|quota| self.present() >= quota);
+            self.pool.failing_boots = self.pool.failing_boots.saturating_sub(1);
             self.machines.push(Simulated { id: format!("{name}-{}", self.made), made: now, fails, leaving: None });
         }
-        while self.present() > self.wanted {
-            let boot = self.boot;
+        while self.present() > self.pool.wanted {
+            let boot = self.pool.boot;
             let present = self.machines.iter_mut().filter(|m| m.leaving.is_none());
             if let Some(machine) = present.min_by_key(|m| (m.phase(boot, now) == Phase::Running, m.made)) {
                 machine.leaving = Some(now);
@@ -135,8 +140,14 @@ impl MemoryPool {
     }
 
     fn seen(&self, name: &str, now: Instant) -> Pool {
-        let machines = self.machines.iter().map(|m| m.seen(self.boot, now)).collect();
-        Pool { name: name.to_owned(), wanted: self.wanted, machines, failure: None, refused: self.refused.clone() }
+        let machines = self.machines.iter().map(|m| m.seen(self.pool.boot, now)).collect();
+        Pool {
+            name: name.to_owned(),
+            wanted: self.pool.wanted,
+            machines,
+            failure: None,
+            refused: self.pool.refused.clone(),
+        }
     }
 }
 
@@ -183,35 +194,35 @@ impl NodeProvider for Memory {
     }
 
     async fn scale_to(&self, name: &str, from: u32, to: u32, permit: Permit<'_>) -> Result<Scaled, NodesError> {
-        self.with(name, |pool| {
-            let to = pool.seen(name, Instant::now()).lowest(to);
-            if pool.wanted == to {
+        self.with(name, |held| {
+            let to = held.seen(name, Instant::now()).lowest(to);
+            if held.pool.wanted == to {
                 return Ok(Scaled::To(to));
             }
-            if pool.wanted != from {
-                return Err(NodesError::Changed { pool: name.to_owned(), expected: from, found: pool.wanted });
+            if held.pool.wanted != from {
+                return Err(NodesError::Changed { pool: name.to_owned(), expected: from, found: held.pool.wanted });
             }
-            if let Some(what) = &pool.refused {
+            if let Some(what) = &held.pool.refused {
                 return Err(NodesError::Refused { what: what.clone(), remedy: "take that away".to_owned() });
             }
             if !permit.holds() {
                 return Err(NodesError::Withdrawn { pool: name.to_owned() });
             }
-            pool.wanted = to;
+            held.pool.wanted = to;
             Ok(Scaled::To(to))
         })
     }
 
     async fn remove(&self, name: &str, machines: &[String], permit: Permit<'_>) -> Result<Removal, NodesError> {
-        self.with(name, |pool| {
+        self.with(name, |held| {
             if !permit.holds() {
                 return Err(NodesError::Withdrawn { pool: name.to_owned() });
             }
             for id in machines {
-                let present = pool.machines.iter_mut().find(|m| &m.id == id && m.leaving.is_none());
+                let present = held.machines.iter_mut().find(|m| &m.id == id && m.leaving.is_none());
                 if let Some(machine) = present {
                     machine.leaving = Some(Instant::now());
-                    pool.wanted = pool.wanted.saturating_sub(1);
+                    held.pool.wanted = held.pool.wanted.saturating_sub(1);
                 }
             }
             Ok(Removal { gone: machines.to_vec(), kept: Vec::new() })

@@ -75,6 +75,16 @@ fn thirty_seconds() -> Duration {
     Duration::from_secs(30)
 }
 
+impl Settings {
+    /// The pools by the names that `[scaling]` gives them.
+    #[must_use]
+    pub fn pools(&self) -> &BTreeMap<String, String> {
+        match &self.provider {
+            Provider::RancherV3(rancher) | Provider::RancherV1(rancher) => &rancher.pools,
+        }
+    }
+}
+
 impl RancherSettings {
     pub(super) fn endpoint(&self) -> Endpoint {
         Endpoint {

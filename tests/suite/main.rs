@@ -3,6 +3,7 @@
 mod architecture;
 mod broker;
 mod chaos;
+mod control;
 mod leader;
 mod nodes;
 mod scaling;

@@ -4,17 +4,19 @@
 //! | events of | file |
 //! |---|---|
 //! | a worker and its jobs | `worker.rs` |
+//! | the leader's rounds | `control.rs` |
 //!
 //! Levels: `error` asks for a person, `warn` tells of something that went
 //! wrong and was dealt with, `info` tells of the life of the process, `debug`
 //! of single jobs.
 
+pub(crate) mod control;
 pub(crate) mod worker;
 
 use super::metrics::Metric;
 
 /// Every metric, by the file that writes it.
-pub(super) const METRICS: &[&[Metric]] = &[worker::METRICS];
+pub(super) const METRICS: &[&[Metric]] = &[worker::METRICS, control::METRICS];
 
 #[cfg(test)]
 mod tests {
@@ -27,7 +29,10 @@ mod tests {
 
     #[test]
     fn every_metric_is_written_and_no_other() {
-        let text = rendered(worker::emit_all);
+        let text = rendered(|| {
+            worker::emit_all();
+            control::emit_all();
+        });
         let written: BTreeSet<(&str, &str)> =
             text.lines().filter_map(|line| line.strip_prefix("# TYPE ")?.split_once(' ')).collect();
         let declared: BTreeSet<(&str, &str)> = METRICS

@@ -1,5 +1,6 @@
 //! Elections over what decides them in production.
 
+mod by_broker;
 pub mod lease_api;
 
 use std::{path::PathBuf, sync::Arc, time::Duration};
@@ -120,4 +121,24 @@ async fn writes_are_conditional_and_keep_what_others_wrote() {
     assert_eq!(world.api.leases().lease.as_ref().unwrap()["metadata"]["labels"], json!({"team": "air"}));
     world.api.leases().lease = None;
     assert_eq!(one.update(&record, &seen).await, Err(StoreError::Conflict), "deleted since");
+}
+
+#[tokio::test]
+async fn a_death_is_made_up_for_within_20_s_with_the_usual_times() {
+    let world = World::new().await;
+    let stand = |name: &str| Elector::stand(name, Terms::default(), world.store(name)).unwrap();
+    let first = stand("one");
+    while first.leads().is_none() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    let second = stand("two");
+    tokio::time::sleep(Duration::from_millis(fastrand::u64(2500..4500))).await;
+    // As kill -9: nothing is given up.
+    drop(first);
+    let died = tokio::time::Instant::now();
+    while second.leads().is_none() {
+        assert!(died.elapsed() < Duration::from_secs(20), "nobody leads after 20 s");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    assert!(died.elapsed() > Duration::from_secs(10), "the dead one might have led on: {:?}", died.elapsed());
 }
