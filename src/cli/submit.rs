@@ -205,7 +205,7 @@ impl Submit {
 
     /// Reads the flights and cuts them into chunks.
     fn read(&self, into: &mpsc::Sender<Result<Chunk, SubmitError>>) {
-        let mut chunks = || -> Result<(), FlightsError> {
+        let chunks = || -> Result<(), FlightsError> {
             let altitude_unit = self.flights.altitude_unit.map(AltitudeUnit::from);
             let options = ReadOptions { altitude_unit, ..ReadOptions::default() };
             let mut reader = FleetReader::open(&self.flights.flights, &options)?;

@@ -65,7 +65,8 @@ impl Machines {
     async fn start(home: Arc<Home>, rancher: Arc<Rancher>, queue: Arc<dyn JobQueue>) -> Self {
         let told: Arc<Mutex<BTreeMap<String, Heartbeat>>> = Arc::default();
         let running: Arc<Mutex<BTreeMap<String, Process>>> = Arc::default();
-        let (gone, most) = (Arc::default(), Arc::default());
+        let gone: Arc<Mutex<Vec<(String, Option<Heartbeat>)>>> = Arc::default();
+        let most: Arc<Mutex<usize>> = Arc::default();
         let mut heartbeats = queue.listen(Heartbeat::TOPICS, Duration::ZERO).await.expect("heartbeats");
         let hears = Arc::clone(&told);
         let hearing = tokio::spawn(async move {
@@ -96,9 +97,10 @@ impl Machines {
                     }
                 }
                 let now = running.lock().unwrap().len();
-                let mut most = most.lock().unwrap();
-                *most = now.max(*most);
-                drop(most);
+                {
+                    let mut most = most.lock().unwrap();
+                    *most = now.max(*most);
+                }
                 sleep(Duration::from_millis(20)).await;
             }
         });

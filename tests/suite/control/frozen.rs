@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use skydose::queue::Destination;
+use skydose::queue::{Destination, JobQueue as _};
 use tokio::time::{Instant, sleep};
 
 use super::home::Home;

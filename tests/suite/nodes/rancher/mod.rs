@@ -64,8 +64,6 @@ pub struct Server {
 pub struct Write {
     pub at: Instant,
     pub token: String,
-    pub method: Method,
-    pub path: String,
     pub body: Value,
 }
 
@@ -215,13 +213,7 @@ impl Server {
         let reply = self.route(call);
         let done = is_write && reply.0 < 300;
         if done {
-            let (token, method) = (call.token.clone(), call.method.clone());
-            let path = if let Some(action) = call.query.get("action") {
-                format!("{}?action={action}", call.path)
-            } else {
-                call.path.clone()
-            };
-            self.writes.push(Write { at: now(), token, method, path, body: call.body.clone() });
+            self.writes.push(Write { at: now(), token: call.token.clone(), body: call.body.clone() });
         }
         let lost = done && self.lost_answers > 0;
         self.lost_answers -= u32::from(lost);
