@@ -38,8 +38,8 @@ struct Known {
     /// When the last one was made or heard here.
     heard: Option<Instant>,
     paused: Option<String>,
-    /// Of the last order or report that told it.
-    paused_at: Option<Timestamp>,
+    /// When the order that holds was given.
+    ordered_at: Option<Timestamp>,
     health: nodes::Health,
     /// Since when a round is under way.
     round: Option<Instant>,
@@ -60,14 +60,16 @@ impl Board {
         Arc::new(Self { leadership, history, stale_after, known: Mutex::default() })
     }
 
-    /// A round of the leader, here or elsewhere. The leader's word on a pause
-    /// counts where no later order was heard.
+    /// A round of the leader, here or elsewhere. It tells of the order that
+    /// holds, to those who did not hear the order itself.
     pub fn report(&self, report: Report, now: Instant) {
         let mut known = self.known();
         if known.reports.back().is_some_and(|last| last.at >= report.at) {
             return;
         }
-        known.tell_pause(report.paused.clone(), report.at);
+        if let Some(at) = report.ordered_at {
+            known.tell_pause(report.paused.clone(), at);
+        }
         known.heard = Some(now);
         known.reports.push_back(Arc::new(report));
         while known.reports.len() > self.history.max(1) {
@@ -79,8 +81,10 @@ impl Board {
         self.known().tell_pause(order.pause, order.at);
     }
 
-    pub fn paused(&self) -> Option<String> {
-        self.known().paused.clone()
+    /// Who paused scaling, if it is paused, and when the order was given.
+    pub fn paused(&self) -> (Option<String>, Option<Timestamp>) {
+        let known = self.known();
+        (known.paused.clone(), known.ordered_at)
     }
 
     pub fn health(&self, health: nodes::Health) {
@@ -148,8 +152,8 @@ impl Board {
 
 impl Known {
     fn tell_pause(&mut self, paused: Option<String>, at: Timestamp) {
-        if self.paused_at.is_none_or(|known| at >= known) {
-            (self.paused, self.paused_at) = (paused, Some(at));
+        if self.ordered_at.is_none_or(|known| at > known) {
+            (self.paused, self.ordered_at) = (paused, Some(at));
         }
     }
 }

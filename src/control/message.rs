@@ -34,6 +34,10 @@ pub struct Report {
     /// Who paused scaling and why, where it is paused by command.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused: Option<String>,
+    /// When the order was given that holds: to pause, or to go on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(with = "Option<String>", extend("format" = "date-time"))]
+    pub ordered_at: Option<Timestamp>,
     /// What is to be done, and why.
     pub decision: Decision,
     /// What was done of it.

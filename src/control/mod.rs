@@ -191,7 +191,8 @@ impl Control {
         let connected = parts.queue.health().publishing;
         let Sampled { mut sample, told, counts, faults } =
             rounds.sampler.sample(&rounds.roster, connected, parts.clock.as_ref()).await;
-        sample.paused = self.board.paused();
+        let (paused, ordered_at) = self.board.paused();
+        sample.paused = paused;
         let (decision, memory) = scaling::decide(&self.scaling, &sample, std::mem::take(&mut rounds.memory));
         rounds.memory = memory;
         let may_write = || parts.leadership.leads() == term && !stop.is_cancelled();
@@ -217,6 +218,7 @@ impl Control {
             pools: counts,
             workers: lock(&rounds.roster).counts(Instant::now()),
             paused: sample.paused,
+            ordered_at,
             decision,
             acts,
             faults,

@@ -91,8 +91,8 @@ impl Cluster {
                 tokio::time::sleep(MILLI * 5).await;
             }
         };
-        if timeout(Duration::from_secs(10), wait).await.is_err() {
-            panic!("not within 10 s: {what}; {:?}", self.nodes.pools().await);
+        if timeout(Duration::from_secs(20), wait).await.is_err() {
+            panic!("not within 20 s: {what}; {:?}", self.nodes.pools().await);
         }
     }
 }
@@ -250,7 +250,9 @@ async fn another_takes_over_and_a_pause_outlives_its_leader() {
     assert_eq!(status["last"]["decision"]["outcome"], "paused");
     assert_eq!(cluster.nodes.pools().await.unwrap()[0].wanted, 1);
     give_order(&cluster.queue, &Order { pause: None, at: clock()() }).await.unwrap();
-    cluster.until("grown after the pause", |pool| pool.wanted == 6).await;
+    let resumed =
+        timeout(Duration::from_secs(10), cluster.until("grown after the pause", |pool| pool.wanted == 6)).await;
+    assert!(resumed.is_ok(), "{}", board.status());
     stop_second.cancel();
     second.await.unwrap();
 }

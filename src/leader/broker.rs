@@ -250,7 +250,7 @@ mod tests {
         held: Option<OwnedSemaphorePermit>,
     }
 
-    const TERMS: BrokerTerms = BrokerTerms { valid: Duration::from_millis(250), every: Duration::from_millis(50) };
+    const TERMS: BrokerTerms = BrokerTerms { valid: Duration::from_millis(900), every: Duration::from_millis(100) };
 
     #[async_trait]
     impl Election for Seat {
@@ -300,7 +300,7 @@ mod tests {
         }
 
         fn failover(&self) -> Duration {
-            Duration::from_millis(900)
+            Duration::from_millis(2500)
         }
     }
 

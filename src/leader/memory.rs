@@ -91,7 +91,7 @@ mod tests {
             let access = self.lease.beside();
             self.accesses.lock().unwrap().push(access.clone());
             let millis = Duration::from_millis;
-            let terms = Terms { lease: millis(600), renew_deadline: millis(400), retry: millis(80) };
+            let terms = Terms { lease: millis(1500), renew_deadline: millis(1000), retry: millis(150) };
             Arc::new(Elector::stand(name, terms, access).unwrap())
         }
 
@@ -100,7 +100,7 @@ mod tests {
         }
 
         fn failover(&self) -> Duration {
-            Duration::from_millis(1200)
+            Duration::from_millis(3000)
         }
     }
 
