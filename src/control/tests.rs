@@ -97,6 +97,16 @@ impl Cluster {
     }
 }
 
+/// Waits until a board tells what is wanted.
+async fn told(board: &Board, holds: impl Fn(&serde_json::Value) -> bool) {
+    let wait = async {
+        while !holds(&board.status()) {
+            tokio::time::sleep(MILLI * 5).await;
+        }
+    };
+    assert!(timeout(Duration::from_secs(10), wait).await.is_ok(), "not within 10 s: {}", board.status());
+}
+
 impl Drop for Cluster {
     fn drop(&mut self) {
         self.workers.abort();
@@ -244,10 +254,8 @@ async fn another_takes_over_and_a_pause_outlives_its_leader() {
     stop.cancel();
     first.await.unwrap();
     cluster.jobs(200).await;
-    tokio::time::sleep(MILLI * 800).await;
-    let status = board.status();
-    assert_eq!((&status["leads"], &status["paused"]), (&true.into(), &"maintenance, by ops".into()));
-    assert_eq!(status["last"]["decision"]["outcome"], "paused");
+    told(&board, |status| status["leads"] == true && status["last"]["decision"]["outcome"] == "paused").await;
+    assert_eq!(board.status()["paused"], "maintenance, by ops");
     assert_eq!(cluster.nodes.pools().await.unwrap()[0].wanted, 1);
     give_order(&cluster.queue, &Order { pause: None, at: clock()() }).await.unwrap();
     let resumed =
@@ -264,8 +272,7 @@ async fn who_is_cut_off_from_the_election_writes_nothing() {
     let (board, stop, control) = cluster.control("one", access.clone());
     tokio::time::sleep(MILLI * 400).await;
     access.cut(true);
-    tokio::time::sleep(MILLI * 500).await;
-    assert_eq!(board.status()["leads"], false);
+    told(&board, |status| status["leads"] == false).await;
     cluster.jobs(200).await;
     tokio::time::sleep(MILLI * 400).await;
     assert_eq!(cluster.nodes.pools().await.unwrap()[0].wanted, 1);

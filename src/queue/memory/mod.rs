@@ -96,6 +96,9 @@ impl JobQueue for Memory {
     }
 
     async fn publish(&self, to: &Destination, message: &Message) -> Result<(), QueueError> {
+        if self.lock().closed {
+            return Err(QueueError::Connection { broker: "memory".into(), what: "the queue is closed".into() });
+        }
         let message = message.clone();
         match to {
             Destination::Jobs => self.put(Name::Jobs(message.properties.priority), message),
