@@ -99,7 +99,7 @@ impl Worker {
         let worker = Self { process, admin: config.admin.listen.to_string() };
         let started = now();
         while worker.ask("/readyz").await.is_err() {
-            if started.elapsed() > Duration::from_secs(60) {
+            if started.elapsed() > Duration::from_mins(1) {
                 return Err("the worker is never ready".into());
             }
             tokio::time::sleep(Duration::from_millis(5)).await;

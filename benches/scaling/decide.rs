@@ -18,7 +18,7 @@ fn settings(maximum: u32) -> Settings {
         maximum,
         price: 1.0 + index as f64 / 50.0,
         jobs_per_s: Some(0.1 + index as f64 / 500.0),
-        boot: Duration::from_secs(480),
+        boot: Duration::from_mins(8),
     };
     Settings { pools: (0..POOLS).map(pool).collect(), ..Settings::default() }
 }

@@ -12,7 +12,7 @@ use crate::{
 };
 
 /// How far back reports are asked for.
-const PAST: Duration = Duration::from_secs(24 * 3600);
+const PAST: Duration = Duration::from_hours(24);
 /// Who led so long ago may still lead.
 const LATELY: Duration = Duration::from_secs(45);
 /// Rounds that are shown.

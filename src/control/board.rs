@@ -161,7 +161,7 @@ impl Known {
 impl Subject for Board {
     /// A round that does not end is a fault; an outage of others is none.
     fn live(&self) -> Result<(), String> {
-        let longest = Duration::from_secs(600);
+        let longest = Duration::from_mins(10);
         match self.known().round {
             Some(began) if began.elapsed() > longest => Err(format!("a round of control takes more than {longest:?}")),
             _ => Ok(()),

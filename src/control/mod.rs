@@ -62,11 +62,11 @@ use crate::{
 
 /// How far back reports are heard at the start: the last one tells whether
 /// scaling is paused.
-const REPORTS_PAST: Duration = Duration::from_secs(600);
+const REPORTS_PAST: Duration = Duration::from_mins(10);
 /// After what listens was lost.
 const LISTEN_AGAIN: Duration = Duration::from_secs(1);
 /// Between looks at the provider's token.
-const HEALTH_EVERY: Duration = Duration::from_secs(300);
+const HEALTH_EVERY: Duration = Duration::from_mins(5);
 /// A round that is under way when the process is to end has so long.
 const LAST_ROUND: Duration = Duration::from_secs(5);
 

@@ -22,7 +22,7 @@ use crate::{
 pub const SCALE_IN: &str = "scale-in";
 
 /// Over how long a worker's speed is measured.
-const PACE: Duration = Duration::from_secs(120);
+const PACE: Duration = Duration::from_mins(2);
 /// Heartbeats that are remembered of a worker for its speed.
 const PACE_MOST: usize = 32;
 

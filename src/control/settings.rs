@@ -36,7 +36,7 @@ impl Default for Settings {
             patience: Duration::from_secs(30),
             history: 720,
             most_workers: 20_000,
-            warn_before_expiry: Duration::from_secs(14 * 24 * 3600),
+            warn_before_expiry: Duration::from_hours(14 * 24),
         }
     }
 }

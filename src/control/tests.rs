@@ -91,9 +91,8 @@ impl Cluster {
                 tokio::time::sleep(MILLI * 5).await;
             }
         };
-        if timeout(Duration::from_secs(20), wait).await.is_err() {
-            panic!("not within 20 s: {what}; {:?}", self.nodes.pools().await);
-        }
+        let is_in_time = timeout(Duration::from_secs(20), wait).await.is_ok();
+        assert!(is_in_time, "not within 20 s: {what}; {:?}", self.nodes.pools().await);
     }
 }
 

@@ -229,14 +229,16 @@ impl Axis {
         };
         let (low, high) = self.range();
         let (lowest, highest) = (self.offset as f64, (self.offset + last - 1) as f64);
+        #[expect(clippy::needless_bitwise_bool, reason = "without branches")]
+        let is_within = |x: f64| (x >= low) & (x <= high);
         let mut all = true;
         for ((index, weight), &x) in out.index.iter_mut().zip(out.weight.iter_mut()).zip(x) {
-            all &= (x >= low) & (x <= high);
+            all &= is_within(x);
             (*index, *weight) = even_cell((x - first) * inverse_step, lowest, highest);
         }
         if !all {
             for (inside, &x) in out.inside.iter_mut().zip(x) {
-                *inside &= (x >= low) & (x <= high);
+                *inside &= is_within(x);
             }
         }
     }

@@ -178,7 +178,9 @@ impl LongitudeAxis {
             let (cell, of_next) = even_cell(x * inverse_step, 0.0, highest);
             let column = cell.cast_signed() - start;
             let column = if column < 0 { column + nodes } else { column };
-            ((x >= 0.0) & (column + 1 < columns), column.cast_unsigned(), of_next)
+            #[expect(clippy::needless_bitwise_bool, reason = "without branches")]
+            let is_inside = (x >= 0.0) & (column + 1 < columns);
+            (is_inside, column.cast_unsigned(), of_next)
         };
         let mut all = true;
         for ((index, weight), &longitude) in out.index.iter_mut().zip(out.weight.iter_mut()).zip(longitude_deg) {

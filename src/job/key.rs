@@ -86,7 +86,9 @@ impl Canon {
 
     fn floats(&mut self, values: &[f64]) {
         self.length(values.len());
-        values.iter().for_each(|v| self.float(*v));
+        for value in values {
+            self.float(*value);
+        }
     }
 
     fn asked(&mut self, terms: &Terms) {
@@ -223,7 +225,7 @@ mod tests {
                     reason: "y".into(),
                     waypoints: 1,
                     path: "z".into(),
-                })
+                });
             },
         ];
         let keys: std::collections::BTreeSet<Key> = changes.iter().map(key).collect();

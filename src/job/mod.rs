@@ -66,6 +66,7 @@ pub struct RawJob {
 
 /// Flights of a [`RawJob`].
 #[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "one a job, and most are inline")]
 pub enum RawFlights {
     /// Came with the message.
     Inline(Loaded),

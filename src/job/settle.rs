@@ -90,7 +90,7 @@ impl Default for Settings {
             most_tries: 5,
             most_crashes: 3,
             first_delay: Duration::from_secs(5),
-            longest_delay: Duration::from_secs(300),
+            longest_delay: Duration::from_mins(5),
         }
     }
 }

@@ -73,12 +73,11 @@ impl KubernetesLease {
             Some(namespace) => namespace.clone(),
             None => own_namespace()?,
         };
-        let (url, ca_file) = match &settings.api {
-            Some(api) => (api.trim_end_matches('/').to_owned(), settings.ca_file.clone()),
-            None => {
-                let of_the_pod = || Path::new(SERVICE_ACCOUNT).join("ca.crt");
-                (api_of_the_pod(variable)?, Some(settings.ca_file.clone().unwrap_or_else(of_the_pod)))
-            }
+        let (url, ca_file) = if let Some(api) = &settings.api {
+            (api.trim_end_matches('/').to_owned(), settings.ca_file.clone())
+        } else {
+            let of_the_pod = || Path::new(SERVICE_ACCOUNT).join("ca.crt");
+            (api_of_the_pod(variable)?, Some(settings.ca_file.clone().unwrap_or_else(of_the_pod)))
         };
         let client = Client::new(Endpoint {
             url,

@@ -112,9 +112,9 @@ pub enum Destination {
 pub const DELAYS: [Duration; 5] = [
     Duration::from_secs(1),
     Duration::from_secs(10),
-    Duration::from_secs(60),
-    Duration::from_secs(600),
-    Duration::from_secs(3600),
+    Duration::from_mins(1),
+    Duration::from_mins(10),
+    Duration::from_hours(1),
 ];
 
 /// A queue of jobs.

@@ -14,7 +14,7 @@ use object_store::{
     memory::InMemory,
     path::Path,
 };
-use secrecy::{ExposeSecret as _, SecretString};
+use secrecy::{ExposeSecret, SecretString};
 use serde::{Deserialize, Serialize};
 use tokio::io::AsyncWriteExt as _;
 
@@ -237,9 +237,8 @@ impl Store for Objects {
         loop {
             match self.within(doing, folder, found.try_next()).await? {
                 Ok(Some(meta)) => names.push(meta.location.parts().skip(skip).collect::<Path>().to_string()),
-                Ok(None) => break,
-                // A folder that nobody has put anything into.
-                Err(Error::NotFound { .. }) => break,
+                // Also a folder that nobody has put anything into.
+                Ok(None) | Err(Error::NotFound { .. }) => break,
                 Err(other) => return Err(self.fault(doing, folder, other)),
             }
         }
@@ -285,7 +284,7 @@ fn azure(uri: &Uri, settings: &Settings) -> Result<impl ObjectStore, Error> {
     let given = [
         (AzureConfigKey::Endpoint, settings.endpoint.as_deref()),
         (AzureConfigKey::AccountName, settings.account.as_deref()),
-        (AzureConfigKey::AccessKey, settings.key.as_ref().map(|key| key.expose_secret())),
+        (AzureConfigKey::AccessKey, settings.key.as_ref().map(ExposeSecret::expose_secret)),
     ];
     for (name, value) in given {
         if let Some(value) = value {
@@ -303,7 +302,7 @@ fn s3(uri: &Uri, settings: &Settings) -> Result<impl ObjectStore, Error> {
         (AmazonS3ConfigKey::Endpoint, settings.endpoint.as_deref()),
         (AmazonS3ConfigKey::Region, settings.region.as_deref()),
         (AmazonS3ConfigKey::AccessKeyId, settings.account.as_deref()),
-        (AmazonS3ConfigKey::SecretAccessKey, settings.key.as_ref().map(|key| key.expose_secret())),
+        (AmazonS3ConfigKey::SecretAccessKey, settings.key.as_ref().map(ExposeSecret::expose_secret)),
     ];
     for (name, value) in given {
         if let Some(value) = value {

@@ -85,7 +85,7 @@ pub struct Sender {
 impl Default for Settings {
     fn default() -> Self {
         let Encoding { json_flights, compress, inline_bytes } = Encoding::default();
-        Self { json_flights, compress, inline_bytes, in_flight: 64, patience: Duration::from_secs(60) }
+        Self { json_flights, compress, inline_bytes, in_flight: 64, patience: Duration::from_mins(1) }
     }
 }
 

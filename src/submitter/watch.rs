@@ -57,6 +57,7 @@ impl Tally {
     }
 
     /// Jobs among the dead letters, and why.
+    #[must_use]
     pub fn buried(&self) -> impl ExactSizeIterator<Item = (&Id, ReasonKind, &str)> {
         self.buried.iter().map(|(job, (kind, reason))| (job, *kind, reason.as_str()))
     }

@@ -109,7 +109,9 @@ fn flights(rows: &Rows, options: &TableOptions) -> Loaded {
 fn repaired(rows: &Rows, grouping: &Grouping, group: u32, gap_s: f64, loaded: &mut Loaded) {
     let count = |faults: &repair::Faults| {
         let mut repairs = Repairs::default();
-        faults.iter().for_each(|&(_, fault)| repairs.note(fault, 1));
+        for &(_, fault) in faults {
+            repairs.note(fault, 1);
+        }
         repairs
     };
     let assembled = assemble::assemble(rows, grouping, group, gap_s);

@@ -232,7 +232,10 @@ impl<'a, const S: usize> Unpacked<'a, S> {
         unpacked.is_plain = !unpacked.has_density && !unpacked.has_log && program.engine_flow.is_none();
         for (i, lane) in program.lanes.iter().enumerate() {
             let (a, b, c) = lane.factors();
-            (unpacked.a[i], unpacked.b[i], unpacked.c[i]) = (a as f32, b as f32, c as f32);
+            #[expect(clippy::cast_possible_truncation, reason = "each is 0 or 1")]
+            {
+                (unpacked.a[i], unpacked.b[i], unpacked.c[i]) = (a as f32, b as f32, c as f32);
+            }
             if lane.stored == Dimension::MassConcentration {
                 unpacked.dose_c[i] = 1.0;
             } else {

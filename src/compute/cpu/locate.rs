@@ -97,6 +97,7 @@ impl<'a> Locator<'a> {
                 from += 1;
                 continue;
             };
+            #[expect(clippy::needless_bitwise_bool, reason = "without branches")]
             let is_within = |time_s: f64| (time_s >= low) & (time_s < high);
             // A block seldom leaves the interval of its first instant.
             let all = rest.iter().fold(true, |all, &time_s| all & is_within(time_s));

@@ -110,7 +110,6 @@ impl Cuda {
     }
 
     /// What the devices did since the last call, added up.
-    #[expect(clippy::must_use_candidate, reason = "called to begin anew, too")]
     pub fn take_trace(&self) -> Trace {
         self.gpus.iter().map(|gpu| gpu.take_trace()).fold(Trace::default(), Trace::plus)
     }

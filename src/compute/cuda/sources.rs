@@ -38,7 +38,7 @@ mod tests {
         let mut there: Vec<String> = std::fs::read_dir(folder)
             .unwrap()
             .map(|entry| entry.unwrap().file_name().to_string_lossy().into_owned())
-            .filter(|name| name.ends_with(".cuh"))
+            .filter(|name| std::path::Path::new(name).extension().is_some_and(|ending| ending == "cuh"))
             .collect();
         there.sort();
         let carried: Vec<&str> = EXPOSURE.headers.iter().map(|(name, _)| *name).collect();

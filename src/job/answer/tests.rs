@@ -23,7 +23,7 @@ fn exposure(flight: &str, dosage: f64) -> Exposure {
         member: Some("p50".into()),
         start_s: 1_717_200_000.123_456,
         end_s: 1_717_203_600.0,
-        duration_s: 3599.876_544,
+        duration_s: 3_599.876_544,
         sampled_fraction: 1.0 / 3.0,
         dosage_g_s_m3: Some(dosage),
         mean_mg_m3: Some(0.1 + 0.2),

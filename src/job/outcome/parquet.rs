@@ -62,7 +62,9 @@ pub(super) fn bytes(batches: &[RecordBatch], schema: &Schema, metadata: Metadata
 /// what errors speak of.
 pub(super) fn read(bytes: Bytes, schema: &SchemaRef, path: &Path) -> Result<Vec<RecordBatch>, OutcomeError> {
     let fault = Parquet::fault(path);
-    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes).and_then(|builder| builder.build()).map_err(&fault)?;
+    let reader = ParquetRecordBatchReaderBuilder::try_new(bytes)
+        .and_then(ParquetRecordBatchReaderBuilder::build)
+        .map_err(&fault)?;
     let table = |source| OutcomeError::Table { path: path.to_owned(), source };
     let batch = |batch: Result<RecordBatch, ArrowError>| {
         let batch = batch.map_err(table)?;

@@ -175,12 +175,13 @@ impl Task {
     async fn run(mut self, mut first: Option<(Arc<Session>, Vec<Consumer>)>) {
         let mut backoff = Backoff::new(self.context.settings.longest_pause);
         for turn in 1.. {
-            let opened = match first.take() {
-                Some(first) => Ok(first),
-                None => tokio::select! {
+            let opened = if let Some(first) = first.take() {
+                Ok(first)
+            } else {
+                tokio::select! {
                     () = self.stop.cancelled() => return,
                     opened = self.open(turn) => opened,
-                },
+                }
             };
             match opened {
                 Ok((session, consumers)) => {

@@ -30,7 +30,7 @@ const DELIVERY_LIMIT: u32 = 1000;
 const DEAD_DELIVERY_LIMIT: u32 = 1_000_000;
 
 /// For how long results are kept that nobody collects.
-const RESULTS_KEPT: Duration = Duration::from_secs(7 * 24 * 3600);
+const RESULTS_KEPT: Duration = Duration::from_hours(7 * 24);
 
 /// How many results without a queue are kept.
 const UNROUTED_KEPT: u32 = 100_000;

@@ -61,7 +61,7 @@ impl Arrivals {
             return self.first_look();
         };
         let part = (before + 1 - n0) as f64 / (n1 - n0) as f64;
-        Some(t0 + (t1 - t0).mul_f64(part))
+        Some(t0 + t1.saturating_sub(t0).mul_f64(part))
     }
 }
 

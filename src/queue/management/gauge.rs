@@ -40,7 +40,7 @@ impl RabbitGauge {
         Self { amqp, management, names, start: Instant::now(), arrivals: Mutex::default() }
     }
 
-    async fn from_management(&self, management: &Management) -> Result<QueueFigures, QueueError> {
+    async fn by_management(&self, management: &Management) -> Result<QueueFigures, QueueError> {
         let counts = self.counts(management).await?;
         let mut figures = QueueFigures::default();
         for priority in Priority::ALL {
@@ -98,7 +98,7 @@ impl RabbitGauge {
         }
     }
 
-    async fn from_broker(&self) -> Result<QueueFigures, QueueError> {
+    async fn by_broker(&self) -> Result<QueueFigures, QueueError> {
         let mut queues: Vec<String> = Priority::ALL.map(|priority| self.names.queue(priority)).to_vec();
         queues.push(self.names.dead());
         queues.extend(self.names.tiers().map(|(_, queue)| queue));
@@ -116,12 +116,12 @@ impl RabbitGauge {
 #[async_trait]
 impl Gauge for RabbitGauge {
     async fn figures(&self) -> Result<QueueFigures, QueueError> {
-        let Some(management) = &self.management else { return self.from_broker().await };
-        match self.from_management(management).await {
+        let Some(management) = &self.management else { return self.by_broker().await };
+        match self.by_management(management).await {
             Ok(figures) => Ok(figures),
             Err(error) => {
                 tracing::warn!(%error, "failed to read figures from the management API, asking the broker");
-                self.from_broker().await
+                self.by_broker().await
             }
         }
     }

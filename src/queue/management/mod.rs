@@ -201,6 +201,7 @@ impl Management {
         self.refused(path, format!("{status} {body}"), expected)
     }
 
+    #[expect(clippy::needless_pass_by_value, reason = "most callers have made it for this")]
     fn refused(&self, path: &[&str], what: String, expected: &str) -> QueueError {
         let broker = self.settings.target().map_or_else(|_| "management API".to_owned(), |target| target.name);
         QueueError::Refused { broker, what: format!("/api/{}: {what}", path.join("/")), expected: expected.to_owned() }

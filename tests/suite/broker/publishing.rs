@@ -48,7 +48,7 @@ async fn of_2000_results_in_flight_the_unroutable_ones_are_named() {
     broker.api().call(Method::DELETE, "policies/unroutable/skydose.results", None);
     tokio::time::sleep(Duration::from_millis(500)).await;
 
-    let routable = |n: usize| n % 7 != 0;
+    let routable = |n: usize| !n.is_multiple_of(7);
     let messages: Vec<Message> = (0..ALL).map(|n| result(if routable(n) { "kept" } else { "lost" }, n)).collect();
     let verdicts = join_all(messages.iter().map(|message| queue.publish(&Destination::Results, message))).await;
     for (n, verdict) in verdicts.iter().enumerate() {
@@ -131,8 +131,7 @@ async fn messages_over_the_limit_are_refused_and_disturb_nobody() {
     queue.close().await;
 
     // As if the cap were set above the broker's own.
-    let settings =
-        Settings { largest_message: 200 << 20, publish_timeout: Duration::from_secs(60), ..place.settings() };
+    let settings = Settings { largest_message: 200 << 20, publish_timeout: Duration::from_mins(1), ..place.settings() };
     let reckless = Arc::new(Amqp::new(settings).unwrap());
     let of_four = !broker.version().starts_with("3.");
     let beside = reckless.clone();
@@ -196,7 +195,7 @@ async fn each_role_may_do_its_work_and_no_more() {
     }
     // A leader stands and listens; an operator looks after what was given up.
     leader.stand().await.unwrap().resign().await;
-    let _heard = leader.listen("heartbeat.*", Duration::from_secs(60)).await.unwrap();
+    let _heard = leader.listen("heartbeat.*", Duration::from_mins(1)).await.unwrap();
     refused("leader takes jobs", leader.subscribe(1).await.map(drop));
     refused("leader submits", leader.publish(&Destination::Jobs, &job("j")).await);
     assert_eq!(operator.redrive(None).await.unwrap(), 1);

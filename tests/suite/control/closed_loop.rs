@@ -32,7 +32,7 @@ use crate::{
 
 const MAXIMUM: usize = 4;
 /// For everything that takes longer where the machine is busy.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_mins(2);
 /// Flights a job.
 const FLIGHTS: usize = 8;
 

@@ -128,7 +128,7 @@ impl Cloud {
     pub fn add_pool(&mut self, name: &str, quantity: u32, now: Instant) {
         self.pools.insert(name.to_owned(), CloudPool { quantity, due: Some(now) });
         self.reconcile(name, now);
-        let long_ago = now.checked_sub(Duration::from_secs(60)).expect("the machine runs for a minute");
+        let long_ago = now.checked_sub(Duration::from_mins(1)).expect("the machine runs for a minute");
         for machine in self.machines.iter_mut().filter(|m| m.pool == name) {
             machine.made = long_ago + Duration::from_millis(machine.number.into());
         }

@@ -191,7 +191,7 @@ async fn a_machine_that_does_not_leave_is_given_back() {
     let world = World::v1().await;
     let machines: Vec<String> = pool(&world).await.machines.into_iter().map(|m| m.id).collect();
     // The controllers are away for longer than is waited.
-    world.rancher.server().cloud.behaviour.reconcile = Duration::from_secs(60);
+    world.rancher.server().cloud.behaviour.reconcile = Duration::from_mins(1);
     let removal = world.provider.remove(POOL, &machines[1..2], Permit::always()).await.unwrap();
     assert_eq!(
         removal.kept,

@@ -38,7 +38,7 @@ use tokio::{
 /// First time of the field: 2024-06-01T00:00:00Z.
 pub const START_S: f64 = 1_717_200_000.0;
 /// For what should happen at once.
-pub const SOON: Duration = Duration::from_secs(60);
+pub const SOON: Duration = Duration::from_mins(1);
 /// The data set of all tests.
 pub const DATASET: &str = "test";
 
