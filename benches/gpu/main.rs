@@ -71,6 +71,14 @@ fn main() -> Result<(), Failure> {
     Ok(())
 }
 
+/// Values separated by commas.
+fn list<T: std::str::FromStr>(value: &str) -> Result<Vec<T>, Failure>
+where
+    T::Err: std::error::Error + 'static,
+{
+    value.split(',').map(|v| v.parse::<T>().map_err(Failure::from)).collect()
+}
+
 impl Options {
     fn parse(arguments: &[String]) -> Result<Self, Failure> {
         let mut options = Self {
@@ -87,12 +95,6 @@ impl Options {
         };
         for pair in arguments.chunks(2) {
             let [name, value] = pair else { return Err(format!("{} has no value", pair[0]).into()) };
-            fn list<T: std::str::FromStr>(value: &str) -> Result<Vec<T>, Failure>
-            where
-                T::Err: std::error::Error + 'static,
-            {
-                value.split(',').map(|v| v.parse::<T>().map_err(Failure::from)).collect()
-            }
             match name.as_str() {
                 "--flights" => options.flights = list(value)?,
                 "--species" => options.species = list(value)?,

@@ -100,7 +100,7 @@ mod tests {
         }
 
         fn failover(&self) -> Duration {
-            Duration::from_millis(3000)
+            Duration::from_secs(3)
         }
     }
 

@@ -451,7 +451,7 @@ mod tests {
             for place in [0, 13, 29] {
                 let points = track(|i, p| {
                     if i == place {
-                        change(p)
+                        change(p);
                     }
                 });
                 let waypoints = at_a_look(&points);

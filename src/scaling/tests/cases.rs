@@ -114,8 +114,8 @@ fn a_new_leader_lets_nobody_go_before_it_has_seen_enough() {
 
 #[test]
 fn what_cannot_be_judged_changes_nothing() {
-    let spike = Cluster::new(0).ready(3000).workers("gpu", 2, Consuming, 4).workers("gpu", 1, Drained, 0);
     type Change = fn(&mut Cluster, &mut Settings);
+    let spike = Cluster::new(0).ready(3000).workers("gpu", 2, Consuming, 4).workers("gpu", 1, Drained, 0);
     let changes: [(&str, Outcome, Guard, Change); 6] = [
         ("pause by configuration", Outcome::Paused, Guard::Pause, |_, s| s.paused = true),
         ("pause by command", Outcome::Paused, Guard::Pause, |c, _| c.0.paused = Some("maintenance".to_owned())),

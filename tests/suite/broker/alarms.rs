@@ -10,6 +10,7 @@ use super::{Broker, job, publish_until_safe};
 const SOON: Duration = Duration::from_secs(30);
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::await_holding_lock, reason = "tests that harm the one broker go one after another")]
 async fn a_memory_alarm_pauses_and_loses_nothing() {
     let broker = Broker::victim();
     let place = broker.place("alarm").await;

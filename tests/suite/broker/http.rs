@@ -13,6 +13,7 @@ pub struct Api {
 impl Api {
     /// Asks, and panics where the answer is no success. From any thread, in a
     /// runtime or not.
+    #[expect(clippy::needless_pass_by_value, reason = "as callers write it")]
     pub fn call(&self, method: Method, path: &str, body: Option<Value>) -> Value {
         let (status, text) = self.try_call(method.clone(), path, body).expect("an answer of the management API");
         assert!((200..300).contains(&status), "{method} {path}: {status} {text}");

@@ -66,6 +66,7 @@ async fn jobs_survive(place: &Place, harm: impl AsyncFnOnce(), heal: impl AsyncF
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::await_holding_lock, reason = "tests that harm the one broker go one after another")]
 async fn a_frozen_broker_is_noticed_and_work_resumes() {
     let broker = Broker::victim();
     let place = broker.place("frozen").await;
@@ -73,6 +74,7 @@ async fn a_frozen_broker_is_noticed_and_work_resumes() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::await_holding_lock, reason = "tests that harm the one broker go one after another")]
 async fn a_broker_that_restarts_is_found_again() {
     let broker = Broker::victim();
     let place = broker.place("restarted").await;

@@ -120,7 +120,8 @@ pub async fn publish_until_safe(queue: &dyn JobQueue, to: &Destination, message:
     for attempt in 0.. {
         match queue.publish(to, message).await {
             Ok(()) => return attempt,
-            Err(QueueError::Connection { .. } | QueueError::Timeout { .. }) => {
+            // Refused, too: a queue without a majority for a moment takes nothing.
+            Err(QueueError::Connection { .. } | QueueError::Timeout { .. } | QueueError::Refused { .. }) => {
                 tokio::time::sleep(Duration::from_millis(100)).await;
             }
             Err(error) => panic!("{error}"),

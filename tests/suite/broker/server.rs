@@ -2,6 +2,7 @@
 //! process that started them, whatever ends it.
 
 use std::{
+    fmt::Write as _,
     fs,
     io::{BufRead as _, BufReader},
     net::TcpListener,
@@ -361,7 +362,7 @@ impl Cluster {
         let nodes: Vec<Node> = (1..=3).map(|n| Node::new(&format!("rabbit{n}"), port)).collect();
         let mut more = "cluster_formation.peer_discovery_backend = classic_config\n".to_owned();
         for (n, node) in (1..).zip(&nodes) {
-            more += &format!("cluster_formation.classic_config.nodes.{n} = {}\n", node.name);
+            let _ = writeln!(more, "cluster_formation.classic_config.nodes.{n} = {}", node.name);
         }
         let mut epmd = Some(node_epmd(&nodes[0]));
         for node in &nodes {

@@ -228,7 +228,9 @@ impl Cloud {
         behaviour.failing_boots = behaviour.failing_boots.saturating_sub(1);
         let number = match self.order {
             // The lowest free integer.
-            Order::HighestHostname => (1..).find(|n| self.of(pool).all(|m| m.number != *n)).expect("a free one"),
+            Order::HighestHostname => {
+                (1..=u32::MAX).find(|n| self.of(pool).all(|m| m.number != *n)).expect("a free one")
+            }
             Order::OldestMachine => self.made,
         };
         let host = format!("{}{pool}-{number}", self.prefix);

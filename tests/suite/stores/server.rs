@@ -90,6 +90,7 @@ impl Server {
     }
 
     /// The account's key.
+    #[expect(clippy::unused_self, reason = "of a server that runs")]
     pub fn key(&self) -> &'static str {
         KEY
     }

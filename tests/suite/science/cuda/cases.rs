@@ -240,7 +240,9 @@ fn ends_of_what_is_possible() -> Case {
     let mut close = line((10.0, 10.0, 3e4), (20.0, 20.0, 3e4), 60.0);
     close.insert(1, waypoint(1e-6, 10.0, 10.0, 3e4));
     let mut on_ground = line((2.0, 49.0, 100_000.0), (3.0, 49.0, 100_000.0), 10.0);
-    on_ground.iter_mut().for_each(|w| w.on_ground = true);
+    for waypoint in &mut on_ground {
+        waypoint.on_ground = true;
+    }
     let flights = [
         line((0.0, 0.0, 140_000.0), (10.0, 0.0, 30_000.0), 60.0),
         close,
