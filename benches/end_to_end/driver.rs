@@ -143,6 +143,7 @@ impl Drop for Worker {
     }
 }
 
+#[expect(clippy::disallowed_methods, reason = "the clock of the bench")]
 fn now() -> Instant {
     Instant::now()
 }
@@ -274,6 +275,7 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     let (waits, took_s) = all.run().await?;
     let after = worker.metrics().await?;
     let flights = size * jobs;
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the slice")]
     let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
     let mut figures = json!({
         "form": options.get("--form")?,

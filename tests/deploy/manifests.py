@@ -124,7 +124,7 @@ def main():
     for rendered in sys.argv[2:]:
         where = Path(rendered).stem
         documents = [d for d in yaml.safe_load_all(Path(rendered).read_text()) if d]
-        (config,) = by_kind(documents, "ConfigMap")
+        (config,) = [d for d in by_kind(documents, "ConfigMap") if "skydose.toml" in d["data"]]
         pods = by_kind(documents, *PODS)
         expect(pods, f"{where}: no pods")
         for pod in pods:
