@@ -10,7 +10,7 @@ use crate::time::duration;
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Settings {
-    /// By name, one of [`POLICIES`](super::policies::POLICIES).
+    /// By name, one of `POLICIES`.
     pub policy: String,
     /// Seconds between two decisions.
     #[serde(with = "duration")]

@@ -1,7 +1,7 @@
 //! The table of metrics, and their text for Prometheus.
 //!
 //! Only `events/` writes them, each beside the line of the log that tells the
-//! same. A test there shows that every row of [`METRICS`] is written by some
+//! same. A test there shows that every row of `METRICS` is written by some
 //! event and that no event writes another.
 
 use std::{fmt::Write as _, fs, sync::OnceLock};

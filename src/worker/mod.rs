@@ -17,11 +17,11 @@
 //! 1. A delivery is acknowledged only when all that follows from it is
 //!    confirmed: the result stands, its event is out.
 //! 2. A job that is dropped anywhere, by a panic or the end of the process,
-//!    goes back to the queue ([`task::Taken`]).
+//!    goes back to the queue (`task::Taken`).
 //! 3. A job that is delivered again after it was answered is told of again,
 //!    not computed again.
 //! 4. Deaths of workers count against a job only while it is computed alone
-//!    ([`settler::Settler::put_on_trial`]): healthy jobs beside it survive.
+//!    (`Settler::put_on_trial`): healthy jobs beside it survive.
 
 mod batcher;
 mod engine;
