@@ -57,6 +57,9 @@ struct Program {
 struct Figures {
     bool begun = false;
     std::vector<double> sampled, dosage, peak, peak_time, dose, above;
+    // Above the thresholds a millionth higher and lower: peaks agree to that
+    // much, so the crossing of a level value may lie anywhere between.
+    std::vector<double> above_least, above_most;
 };
 
 struct Answer {
@@ -283,6 +286,7 @@ private:
             f.peak.assign(program.lanes, -INFINITY);
             f.peak_time.assign(program.lanes, NONE);
             f.above.assign(program.thresholds.size(), 0);
+            f.above_least = f.above_most = f.above;
         }
         for (unsigned lane = 0; lane < program.lanes; ++lane) {
             for (const Sample* end : {before, &after}) {
@@ -303,8 +307,14 @@ private:
             }
             for (unsigned i = 0; i < program.thresholds.size(); ++i) {
                 if (program.thresholds[i].lane != lane) continue;
-                const double limit = program.thresholds[i].value, low = std::min(a, b), high = std::max(a, b);
-                f.above[i] += low >= limit ? seconds : high < limit ? 0 : seconds * (high - limit) / (high - low);
+                const double low = std::min(a, b), high = std::max(a, b);
+                const auto above = [&](double limit) {
+                    return low >= limit ? seconds : high < limit ? 0 : seconds * (high - limit) / (high - low);
+                };
+                const double limit = program.thresholds[i].value;
+                f.above[i] += above(limit);
+                f.above_least[i] += above(limit * (1 + 1e-6));
+                f.above_most[i] += above(limit * (1 - 1e-6));
             }
         }
     }
