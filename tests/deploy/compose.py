@@ -13,18 +13,10 @@ from pathlib import Path
 
 import yaml
 
+from checks import expect, finish
+
 ROOT = Path(__file__).resolve().parents[2]
 HERE = ROOT / "docker"
-
-faults = []
-checked = 0
-
-
-def expect(holds, what):
-    global checked
-    checked += 1
-    if not holds:
-        faults.append(what)
 
 
 def check_service(name, service, services, volumes):
@@ -71,10 +63,7 @@ def main():
         service, port = target.split(":")
         expect(service in services, f"Prometheus scrapes {service}, which is no service")
         expect(port == listen.rsplit(":", 1)[1], f"Prometheus scrapes port {port}, the workers listen on {listen}")
-    for fault in faults:
-        print(f"FAULT {fault}")
-    print(f"compose: {checked - len(faults)} passed, {len(faults)} failed")
-    sys.exit(bool(faults))
+    finish("compose")
 
 
 SKYDOSE = sys.argv[1]

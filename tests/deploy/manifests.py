@@ -16,19 +16,11 @@ from pathlib import Path
 
 import yaml
 
+from checks import expect, finish
+
 ROOT = Path(__file__).resolve().parents[2]
 PODS = {"DaemonSet", "Deployment"}
 UNITS = {"ms": 0.001, "s": 1, "m": 60, "h": 3600}
-
-faults = []
-checked = 0
-
-
-def expect(holds, what):
-    global checked
-    checked += 1
-    if not holds:
-        faults.append(what)
 
 
 def seconds(text):
@@ -134,10 +126,7 @@ def main():
         for pod in pods:
             labels = pod["spec"]["template"]["metadata"]["labels"]
             expect(selector.items() <= labels.items(), f"{where}: the network policy passes over {labels}")
-    for fault in faults:
-        print(f"FAULT {fault}")
-    print(f"manifests: {checked - len(faults)} passed, {len(faults)} failed")
-    sys.exit(bool(faults))
+    finish("manifests")
 
 
 SKYDOSE = sys.argv[1]

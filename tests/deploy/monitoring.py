@@ -1,29 +1,18 @@
 """Every metric that an alert or the dashboard asks for is one that the program
-declares, every label value that they name is one that it gives, and both forms
-of the alerts are the same.
-
-    monitoring.py SKYDOSE
+declares, every alert links to its part of the runbook, and both forms of the
+alerts are the same.
 """
 
 import json
 import re
-import sys
 from pathlib import Path
 
 import yaml
 
+from checks import expect, finish
+
 ROOT = Path(__file__).resolve().parents[2]
 EVENTS = ROOT / "src/telemetry"
-
-faults = []
-checked = 0
-
-
-def expect(holds, what):
-    global checked
-    checked += 1
-    if not holds:
-        faults.append(what)
 
 
 def declared():
@@ -67,10 +56,7 @@ def main():
     for rule in rules["groups"][0]["rules"]:
         link = rule["annotations"]["runbook_url"]
         expect(link in anchors, f"alert {rule['alert']} links to {link}, which is not there")
-    for fault in faults:
-        print(f"FAULT {fault}")
-    print(f"monitoring: {checked - len(faults)} passed, {len(faults)} failed")
-    sys.exit(bool(faults))
+    finish("monitoring")
 
 
 main()
