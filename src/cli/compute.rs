@@ -1,12 +1,12 @@
 //! `skydose compute`: exposures of flights in fields.
 
-use std::{collections::BTreeMap, path::PathBuf, time::Duration};
+use std::{path::PathBuf, time::Duration};
 
-use anyhow::{Context as _, bail};
-use clap::{Args, ValueEnum};
+use anyhow::bail;
+use clap::Args;
 use rayon::prelude::*;
 
-use super::{Ending, args};
+use super::{Ending, args, asked::Asked};
 use crate::{
     compute::{
         Backend, Description,
@@ -16,9 +16,7 @@ use crate::{
     },
     exposure::{
         Exposure,
-        flow::EngineFlow,
-        program::Integration,
-        request::{Limit, Pass, Request},
+        request::{Pass, Request},
     },
     field::dataset::Dataset,
     grid::VerticalRule,
@@ -43,23 +41,8 @@ pub struct Compute {
     /// The file of results.
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// Contaminants [default: all that the fields have].
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
-    contaminant: Vec<String>,
-    /// Where samples lie: along the path as densely as the grid asks for, or
-    /// at the given waypoints alone.
-    #[arg(long, value_enum, default_value_t)]
-    integration: IntegrationArg,
-    /// How a value between two levels is found.
-    #[arg(long, value_enum, default_value_t)]
-    vertical: args::VerticalArg,
-    /// A threshold, such as "ash=2 mg m-3"; repeatable, replaces the
-    /// catalogue's for that contaminant.
-    #[arg(long, value_name = "NAME=VALUE UNIT", value_parser = threshold)]
-    threshold: Vec<(String, Limit)>,
-    /// Air through the engines' cores, for the ingested dose.
-    #[arg(long, value_name = "FILE.toml")]
-    engine_flow: Option<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
     /// Who computes: the GPU where it is sound, else the CPU.
     #[arg(long, value_enum, default_value_t)]
     backend: args::BackendArg,
@@ -71,25 +54,6 @@ pub struct Compute {
     format: Option<args::FormatArg>,
     #[command(flatten)]
     machine: args::Machine,
-}
-
-/// Where samples lie.
-#[derive(Debug, Clone, Copy, Default, ValueEnum)]
-pub(super) enum IntegrationArg {
-    /// As many samples between waypoints as the grid needs.
-    #[default]
-    Path,
-    /// The given waypoints, with the trapezoidal rule.
-    Waypoints,
-}
-
-impl From<IntegrationArg> for Integration {
-    fn from(arg: IntegrationArg) -> Self {
-        match arg {
-            IntegrationArg::Path => Self::Path,
-            IntegrationArg::Waypoints => Self::Waypoints,
-        }
-    }
 }
 
 /// What is computed, when everything is known.
@@ -136,9 +100,9 @@ impl Compute {
             bail!("--time-shift is {}, expected seconds", self.flights.time_shift);
         }
         let dataset = self.fields.open()?;
-        let request = self.request()?;
+        let request = self.asked.request()?;
         let passes = request.passes(&dataset)?;
-        let vertical = VerticalRule::from(self.vertical);
+        let vertical = VerticalRule::from(self.asked.vertical);
         let Choice { backend, why_cpu } = args::backend(self.backend, self.precision)?;
         let mut metadata = self.metadata(&dataset, &request, &passes, vertical);
         metadata.pairs.extend(computed_by(&backend.description(), &passes));
@@ -185,20 +149,6 @@ impl Compute {
             return Ok(Ending::Rejects);
         }
         Ok(Ending::Whole)
-    }
-
-    fn request(&self) -> anyhow::Result<Request> {
-        let mut thresholds: BTreeMap<String, Vec<Limit>> = BTreeMap::new();
-        for (name, limit) in &self.threshold {
-            thresholds.entry(name.clone()).or_default().push(limit.clone());
-        }
-        let engine_flow = self.engine_flow.as_deref().map(EngineFlow::read).transpose().context("--engine-flow")?;
-        Ok(Request {
-            contaminants: self.contaminant.clone(),
-            thresholds,
-            integration: self.integration.into(),
-            engine_flow,
-        })
     }
 
     fn metadata(&self, dataset: &Dataset, request: &Request, passes: &[Pass], vertical: VerticalRule) -> Metadata {
@@ -345,12 +295,4 @@ impl Account {
 #[expect(clippy::disallowed_methods, reason = "durations that are printed, never used")]
 pub(super) fn now() -> std::time::Instant {
     std::time::Instant::now()
-}
-
-/// Reads `NAME=VALUE UNIT`.
-pub(super) fn threshold(text: &str) -> Result<(String, Limit), String> {
-    let (name, limit) = text
-        .split_once('=')
-        .ok_or_else(|| format!("{text:?} is no threshold, expected NAME=VALUE UNIT, such as \"ash=2 mg m-3\""))?;
-    Ok((name.trim().to_owned(), Limit::parse(limit)?))
 }

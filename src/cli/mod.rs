@@ -1,6 +1,7 @@
 //! The command line: one file a subcommand.
 
 mod args;
+mod asked;
 mod cancel;
 mod check;
 mod collect;

@@ -8,18 +8,14 @@ use jiff::{SignedDuration, Timestamp};
 use tokio::sync::mpsc;
 
 use super::{
-    Ending, args, collect,
-    compute::{IntegrationArg, threshold},
-    say,
+    Ending, args,
+    asked::Asked,
+    collect, say,
     worker::{Configuration, runtime},
 };
 use crate::{
     app,
     config::Config,
-    exposure::{
-        flow::EngineFlow,
-        request::{Limit, Request},
-    },
     job::{Id, answer::Rejected},
     queue::{JobQueue, Priority, amqp::Amqp},
     store::Objects,
@@ -47,23 +43,8 @@ pub struct Submit {
     /// A data set of the workers' catalogue.
     #[arg(long, value_name = "NAME")]
     dataset: Id,
-    /// Contaminants [default: all that the data set has].
-    #[arg(long, value_delimiter = ',', value_name = "NAME,...")]
-    contaminant: Vec<String>,
-    /// Where samples lie: along the path as densely as the grid asks for, or
-    /// at the given waypoints alone.
-    #[arg(long, value_enum, default_value_t)]
-    integration: IntegrationArg,
-    /// How a value between two levels is found.
-    #[arg(long, value_enum, default_value_t)]
-    vertical: args::VerticalArg,
-    /// A threshold, such as "ash=2 mg m-3"; repeatable, replaces the
-    /// catalogue's for that contaminant.
-    #[arg(long, value_name = "NAME=VALUE UNIT", value_parser = threshold)]
-    threshold: Vec<(String, Limit)>,
-    /// Air through the engines' cores, for the ingested dose.
-    #[arg(long, value_name = "FILE.toml")]
-    engine_flow: Option<PathBuf>,
+    #[command(flatten)]
+    asked: Asked,
     /// Flights a job.
     #[arg(long, default_value_t = 200, value_name = "FLIGHTS")]
     chunk: usize,
@@ -121,20 +102,11 @@ impl Submit {
     }
 
     fn ask(&self, now: Timestamp) -> anyhow::Result<Ask> {
-        let mut request = Request {
-            contaminants: self.contaminant.clone(),
-            integration: self.integration.into(),
-            engine_flow: self.engine_flow.as_deref().map(EngineFlow::read).transpose().context("--engine-flow")?,
-            ..Request::default()
-        };
-        for (name, limit) in &self.threshold {
-            request.thresholds.entry(name.clone()).or_default().push(limit.clone());
-        }
         Ok(Ask {
             submission: self.id.clone().unwrap_or_else(Id::new_submission),
             dataset: self.dataset.clone(),
-            request,
-            vertical: self.vertical.into(),
+            request: self.asked.request()?,
+            vertical: self.asked.vertical.into(),
             deadline: self.deadline.as_deref().map(|text| deadline(text, now)).transpose()?,
             priority: match self.priority {
                 PriorityArg::High => Priority::High,
