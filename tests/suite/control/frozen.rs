@@ -31,7 +31,6 @@ boot = "1h"
 const ONE: &str = "token-one:secret";
 const TWO: &str = "token-two:secret";
 
-#[ignore = "not shown yet: the pool of machines without workers does not grow here"]
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_leader_that_wakes_late_writes_nothing() {
     let place = Broker::shared().place("frozen").await;

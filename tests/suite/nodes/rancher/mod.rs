@@ -261,6 +261,13 @@ pub fn now() -> Instant {
     Instant::now()
 }
 
+/// When something was made, as an API writes it.
+#[expect(clippy::disallowed_methods, reason = "the simulator keeps its own time")]
+fn created(made: Instant) -> String {
+    let at = Timestamp::now() - now().saturating_duration_since(made);
+    format!("{at:.0}")
+}
+
 fn text(headers: &header::HeaderMap, name: header::HeaderName) -> String {
     headers.get(name).and_then(|value| value.to_str().ok()).unwrap_or_default().to_owned()
 }

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::cloud::{CloudMachine, Stage},
-    CLUSTER, Call, Reply, Server, error, now,
+    CLUSTER, Call, Reply, Server, created, error, now,
 };
 
 const POOLS: &str = "/spec/rkeConfig/machinePools";
@@ -166,7 +166,7 @@ impl Server {
                 "name": machine.host,
                 "namespace": "fleet-default",
                 "resourceVersion": machine.version.to_string(),
-                "creationTimestamp": "2026-02-19T19:13:05Z",
+                "creationTimestamp": created(machine.made),
                 "labels": {
                     "cluster.x-k8s.io/cluster-name": CLUSTER,
                     "rke.cattle.io/rke-machine-pool-name": machine.pool,

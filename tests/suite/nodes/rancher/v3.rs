@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 
 use super::{
     super::cloud::{CloudMachine, Stage},
-    CLUSTER, Call, Reply, Server, error, now,
+    CLUSTER, Call, Reply, Server, created, error, now,
 };
 
 impl Server {
@@ -90,7 +90,7 @@ impl Server {
             "requestedHostname": machine.host,
             "nodeName": if joined { machine.host.as_str() } else { "" },
             "providerId": if stage == Stage::Whole { json!(format!("azure:///{}", machine.host)) } else { Value::Null },
-            "created": "2026-02-19T19:13:05Z",
+            "created": created(machine.made),
             "state": state,
             "transitioning": if stage == Stage::Failed { "error" } else if state == "active" { "no" } else { "yes" },
             "transitioningMessage": if stage == Stage::Failed { "OperationNotAllowed: exceeding approved cores quota" } else { "" },
