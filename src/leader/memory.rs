@@ -104,7 +104,7 @@ mod tests {
         }
     }
 
-    #[tokio::test]
+    #[tokio::test(start_paused = true)]
     async fn keeps_the_contract() {
         contract::holds(async || World::default()).await;
     }

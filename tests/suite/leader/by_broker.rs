@@ -10,7 +10,7 @@ use skydose::leader::{BrokerTerms, ByBroker, Leadership, contract};
 
 use crate::broker::{Broker, Mode, Place, Proxy};
 
-const TERMS: BrokerTerms = BrokerTerms { valid: Duration::from_millis(1500), every: Duration::from_millis(300) };
+const TERMS: BrokerTerms = BrokerTerms { valid: Duration::from_secs(3), every: Duration::from_millis(300) };
 
 /// Candidates, each behind a proxy of its own.
 struct World {

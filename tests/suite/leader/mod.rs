@@ -13,11 +13,8 @@ use skydose::leader::{
 };
 
 /// Short times; a Lease knows whole seconds only.
-const TERMS: Terms = Terms {
-    lease: Duration::from_secs(1),
-    renew_deadline: Duration::from_millis(600),
-    retry: Duration::from_millis(120),
-};
+const TERMS: Terms =
+    Terms { lease: Duration::from_secs(3), renew_deadline: Duration::from_secs(2), retry: Duration::from_millis(200) };
 
 struct World {
     api: LeaseApi,
@@ -66,7 +63,7 @@ impl contract::World for World {
     }
 
     fn failover(&self) -> Duration {
-        Duration::from_secs(2)
+        Duration::from_secs(6)
     }
 }
 
@@ -85,14 +82,14 @@ async fn the_lease_is_one_that_kubectl_and_client_go_read() {
     let lease = world.api.leases().lease.clone().unwrap();
     assert_eq!((&lease["apiVersion"], &lease["kind"]), (&json!("coordination.k8s.io/v1"), &json!("Lease")));
     let spec = &lease["spec"];
-    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!("worker-1"), &json!(1)));
+    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!("worker-1"), &json!(3)));
     for time in ["acquireTime", "renewTime"] {
         let text = spec[time].as_str().unwrap();
         assert!(text.len() == "2026-02-19T19:12:57.000000Z".len() && text.ends_with('Z'), "{time}: {text}");
     }
     elector.resign().await;
     let spec = world.api.leases().lease.as_ref().unwrap()["spec"].clone();
-    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!(""), &json!(1)));
+    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!(""), &json!(3)));
 }
 
 #[tokio::test]
