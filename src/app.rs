@@ -21,7 +21,7 @@ use crate::{
     job::{self, answer::Manifest, event::ResultEvent},
     nodes::{self, azure_events::AzureEvents},
     queue::{
-        Destination, Election, Gauge, JobQueue, Message,
+        Destination, Election, Gauge, JobQueue, Message, QueueFigures,
         amqp::Amqp,
         management::{Management, RabbitGauge},
         memory::Memory,
@@ -240,7 +240,41 @@ pub async fn check(config: &Config) -> Vec<(String, Result<String, String>)> {
     };
     let tested = tokio::task::spawn_blocking(test).await;
     findings.push(("backend".to_owned(), tested.unwrap_or_else(|panic| Err(text(&panic)))));
+    if config.management.given() {
+        findings.push(("management".to_owned(), check_figures(config).await));
+    }
+    if let Some(nodes) = &config.nodes {
+        findings.push(("nodes".to_owned(), check_nodes(nodes).await));
+        let elected = config.leader.probe(&|name| std::env::var(name).ok()).await;
+        findings.push(("leader".to_owned(), elected));
+    }
     findings
+}
+
+/// Asks for the figures that scaling samples.
+async fn check_figures(config: &Config) -> Result<String, String> {
+    let broker = broker(config).map_err(|error| format!("{error:#}"))?;
+    let figures = broker.gauge.figures().await.map_err(|error| error.to_string());
+    broker.queue.close().await;
+    let ready = |figures: QueueFigures| figures.priorities.values().filter_map(|of| of.ready).sum::<u64>();
+    figures.map(|figures| format!("{} jobs wait", ready(figures)))
+}
+
+/// Asks the provider for its pools and what it says of the access to it.
+async fn check_nodes(settings: &nodes::Settings) -> Result<String, String> {
+    let provider = nodes::open(settings).map_err(|error| error.to_string())?;
+    let pools = provider.pools().await.map_err(|error| error.to_string())?;
+    if let Some(refused) = pools.iter().find_map(|pool| Some((&pool.name, pool.refused.as_ref()?))) {
+        return Err(format!("pool {}: {}", refused.0, refused.1));
+    }
+    let health = provider.health().await;
+    if let Some(fault) = health.fault {
+        return Err(fault);
+    }
+    let pools: Vec<String> = pools.iter().map(|pool| format!("{} of {}", pool.name, pool.wanted)).collect();
+    let version = health.version.map(|version| format!(" {version}")).unwrap_or_default();
+    let token = health.token_expires.map(|at| format!(", token until {at}")).unwrap_or_default();
+    Ok(format!("{}{version}, {}{token}", provider.name(), pools.join(", ")))
 }
 
 /// What jobs came to.

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Alone, BrokerTerms, ByBroker, Elector, KubernetesLease, KubernetesSettings, LeaderError, Leadership, Terms,
+    Alone, BrokerTerms, ByBroker, Elector, KubernetesLease, KubernetesSettings, LeaderError, Leadership,
+    LeaseStore as _, Terms,
 };
 use crate::queue;
 
@@ -62,6 +63,25 @@ impl Settings {
             Election::Broker => Arc::new(ByBroker::stand(me, self.broker, Arc::clone(broker))?),
             Election::None => Arc::new(Alone::new(me)),
         })
+    }
+
+    /// Looks whether the election can be taken part in, and says by what it is
+    /// decided and who leads.
+    ///
+    /// # Errors
+    /// Settings that cannot be used, or a Lease that cannot be read.
+    pub async fn probe(&self, variable: &(dyn Fn(&str) -> Option<String> + Sync)) -> Result<String, String> {
+        match self.decided(variable) {
+            Election::Kubernetes | Election::Auto => {
+                let store = KubernetesLease::new(&self.kubernetes, self.lease.renew_deadline / 2, variable)
+                    .map_err(|error| error.to_string())?;
+                let seen = store.read().await.map_err(|error| error.to_string())?;
+                let holder = seen.map(|seen| seen.record.holder).filter(|holder| !holder.is_empty());
+                Ok(format!("a Lease of Kubernetes, held by {}", holder.as_deref().unwrap_or("nobody")))
+            }
+            Election::Broker => Ok("by the broker".to_owned()),
+            Election::None => Ok("none, this is the only process".to_owned()),
+        }
     }
 
     /// Checks the times of every election.

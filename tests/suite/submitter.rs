@@ -16,12 +16,12 @@ use skydose::{
         dataset::Preparation,
         zarr::{prepared::Compression, writer::PreparedWriter},
     },
-    trajectory::{self, Fleet, ReadOptions},
+    trajectory::{self, Fleet},
 };
 
 use crate::{
     broker::Broker,
-    worker::harness::{DATASET, START_S, dataset, fleet, free_port},
+    worker::harness::{DATASET, dataset, fleet, free_port, observed},
 };
 
 /// A folder with a field, flights and a configuration.
@@ -91,25 +91,10 @@ fn said(output: &Output) -> String {
     String::from_utf8_lossy(&output.stderr).into_owned()
 }
 
-/// Some observed flights in the field's time; made ones where there are none.
-fn flights() -> Fleet {
-    let file =
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/flights/pycontrails_flt-wypts-20190101-eu.parquet");
-    if !file.exists() {
-        eprintln!("no {}: made flights instead of observed ones", file.display());
-        return fleet(23, 0);
-    }
-    let loaded = trajectory::read(&[file], &ReadOptions::default()).expect("flights");
-    let mut some = loaded.fleet.cut(0..23.min(loaded.fleet.len()));
-    let first_s = some.iter().map(|f| f.start_s()).fold(f64::INFINITY, f64::min);
-    some.shift_time(START_S + 60.0 - first_s);
-    some
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn results_through_the_queue_are_those_of_compute() {
     let place = Broker::shared().place("submit").await;
-    let home = Home::new(&place.uri, &flights());
+    let home = Home::new(&place.uri, &observed(23));
     let _worker = home.worker();
     let computed = home.run(&["compute", "--field", "field.zarr", "--flights", "flights.csv", "--out", "here.csv"]);
     assert!(computed.status.success(), "{}", said(&computed));
@@ -223,7 +208,7 @@ async fn the_example_in_python_submits_and_reads_results() {
         return;
     }
     let place = Broker::shared().place("python").await;
-    let home = Home::new(&place.uri, &flights().cut(0..5));
+    let home = Home::new(&place.uri, &observed(23).cut(0..5));
     let _worker = home.worker();
     let computed = home.run(&["compute", "--field", "field.zarr", "--flights", "flights.csv", "--out", "here.csv"]);
     assert!(computed.status.success(), "{}", said(&computed));

@@ -1,6 +1,9 @@
 //! A spike of thousands of flights: the cluster grows to its maximum, empties
 //! the queue and shrinks to its minimum, while a leader is killed, a boot
 //! fails and Rancher is away for a while.
+//!
+//! The flights are observed ones of `../shared/data` where that is there, over
+//! and over; made ones elsewhere.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -27,7 +30,7 @@ use crate::{
         cloud::{Behaviour, Happening, Order},
         rancher::{Outage, Rancher, TOKEN},
     },
-    worker::harness::{Stage, breaking},
+    worker::harness::{Stage, breaking, observed, sealed, terms},
 };
 
 const MAXIMUM: usize = 4;
@@ -51,10 +54,10 @@ maximum = 4
 boot = "3s"
 "#;
 
-/// The machines of the simulated Rancher as processes.
 /// A node that was deleted, and what its worker had told last.
 type Gone = (String, Option<Heartbeat>);
 
+/// The machines of the simulated Rancher as processes.
 struct Machines {
     running: Arc<Mutex<BTreeMap<String, Process>>>,
     /// Nodes that were deleted, and what their worker had told last.
@@ -185,10 +188,12 @@ async fn a_spike_is_worked_off_whatever_fails_meanwhile() {
 
     // The spike, kept up until everything has gone wrong that is to go wrong.
     rancher.server().cloud.behaviour.failing_boots = 1;
-    let mut jobs = 0;
+    let (mut jobs, traffic) = (0, observed(10 * FLIGHTS));
     let mut spike = async |stage: &mut Stage, more: usize| {
         for _ in 0..more {
-            stage.submit(&format!("j{jobs:05}"), FLIGHTS).await;
+            let first = jobs % (traffic.len() / FLIGHTS) * FLIGHTS;
+            let terms = terms(&stage.submission, &format!("j{jobs:05}"));
+            stage.publish(sealed(&terms, &traffic.cut(first..first + FLIGHTS))).await;
             jobs += 1;
         }
         jobs

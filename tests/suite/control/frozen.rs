@@ -19,12 +19,12 @@ const SCALING: &str = r#"
 [scaling]
 policy = "backlog"
 interval = "200ms"
-backlog = { jobs_per_node = 10.0 }
+backlog = { jobs_per_node = 1.0 }
 guards = { step_out = 1 }
 [[scaling.pools]]
 name = "gpu"
 minimum = 1
-maximum = 40
+maximum = 1000
 boot = "1h"
 "#;
 
@@ -58,13 +58,14 @@ async fn a_leader_that_wakes_late_writes_nothing() {
         }
     };
 
+    // More than both can ask for before the test ends, however slow it is.
+    for n in 0..1000 {
+        queue.publish(&Destination::Jobs, &job(&format!("j{n}"))).await.expect("published");
+    }
     let one = start(ONE, "one");
     until("one leads", &|| !holder().is_empty()).await;
     let first = holder();
     let _two = start(TWO, "two");
-    for n in 0..1000 {
-        queue.publish(&Destination::Jobs, &job(&format!("j{n}"))).await.expect("published");
-    }
     until("one writes", &|| writes(ONE) > 2).await;
     // Somewhere between looking, deciding and writing.
     sleep(Duration::from_millis(fastrand::u64(0..250))).await;

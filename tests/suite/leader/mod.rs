@@ -89,7 +89,7 @@ async fn the_lease_is_one_that_kubectl_and_client_go_read() {
     }
     elector.resign().await;
     let spec = world.api.leases().lease.as_ref().unwrap()["spec"].clone();
-    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!(""), &json!(3)));
+    assert_eq!((&spec["holderIdentity"], &spec["leaseDurationSeconds"]), (&json!(""), &json!(1)));
 }
 
 #[tokio::test]

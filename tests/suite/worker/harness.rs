@@ -2,6 +2,7 @@
 
 use std::{
     collections::{BTreeMap, BTreeSet},
+    path::Path,
     sync::Arc,
     time::Duration,
 };
@@ -25,7 +26,7 @@ use skydose::{
     queue::{DeadLetters, Destination, Gauge, JobQueue, Message, Subscription, memory::Memory},
     store::{Objects, Store},
     telemetry::message::WorkerId,
-    trajectory::{Fleet, Waypoint},
+    trajectory::{self, Fleet, ReadOptions, Waypoint},
     units::Pressure,
     worker::{Ending, Parts, Settings, Wish, Worker, hook::Hook},
 };
@@ -123,6 +124,22 @@ pub fn fleet(flights: usize, first: usize) -> Fleet {
     fleet
 }
 
+/// Observed flights of `../shared/data` in the field's time, as many as there
+/// are up to `most`; made ones where there are none.
+pub fn observed(most: usize) -> Fleet {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/data/flights/pycontrails_flt-wypts-20190101-eu.parquet");
+    if !file.exists() {
+        eprintln!("no {}: made flights instead of observed ones", file.display());
+        return fleet(most, 0);
+    }
+    let loaded = trajectory::read(&[file], &ReadOptions::default()).expect("flights");
+    let mut some = loaded.fleet.cut(0..most.min(loaded.fleet.len()));
+    let first_s = some.iter().map(|f| f.start_s()).fold(f64::INFINITY, f64::min);
+    some.shift_time(START_S + 60.0 - first_s);
+    some
+}
+
 pub fn id(text: &str) -> Id {
     text.parse().expect("a name")
 }
@@ -140,7 +157,12 @@ pub fn terms(submission: &str, job: &str) -> Terms {
 
 /// The message of a job.
 pub fn message(terms: &Terms, flights: usize, first: usize) -> Message {
-    let encoded = Encoding::default().encode(terms, &fleet(flights, first), &Limits::default()).expect("a message");
+    sealed(terms, &fleet(flights, first))
+}
+
+/// The message of a job of these flights, published now.
+pub fn sealed(terms: &Terms, fleet: &Fleet) -> Message {
+    let encoded = Encoding::default().encode(terms, fleet, &Limits::default()).expect("a message");
     let mut message = encoded.message;
     message.properties.submitted_at = Some(now());
     message
