@@ -8,6 +8,9 @@
 //! that they are up when they are needed. It pays what all pay: a node from
 //! being asked for to being gone, boots included, never fewer nodes than the
 //! minimum nor more at work than the maximum, and nodes come and go at ticks.
+//! Where pools differ it takes the cheapest nodes that can be had at a time,
+//! may put any node in the place of another for nothing, and starts each at the
+//! price of the cheapest boot.
 //!
 //! Its least is found exactly, by dynamic programming over ticks, nodes and
 //! work done, where work is counted in node-ticks: what has arrived is rounded
@@ -26,36 +29,47 @@ pub struct Task {
     pub due: Vec<u64>,
     /// Fewest nodes, paid throughout.
     pub minimum: u32,
-    /// Most nodes at work.
-    pub maximum: u32,
-    /// What a node costs before it works, in ticks.
-    pub boot: u32,
+    /// What nodes beyond the minimum cost, in order of time.
+    pub tariffs: Vec<Tariff>,
+    /// What a node costs before it works, in the tariffs' money.
+    pub boot: u64,
+}
+
+/// What nodes cost for a while.
+#[derive(Debug, Clone)]
+pub struct Tariff {
+    /// The first tick.
+    pub from: usize,
+    /// A tick of none, one, two, ... nodes beyond the minimum, as many as can
+    /// be had.
+    pub prices: Vec<u64>,
 }
 
 /// More than any plan costs.
-const NEVER: u32 = u32::MAX / 2;
+const NEVER: u64 = u64::MAX / 2;
 
 impl Task {
-    /// The least node-ticks for the task; none where nobody can do it.
+    /// The least that the nodes beyond the minimum cost for the task; none
+    /// where nobody can do it.
     #[must_use]
     pub fn least(&self) -> Option<u64> {
         // Costs beyond the minimum, by nodes at work and, from what is due,
         // work done.
-        let numbers = (self.maximum - self.minimum + 1) as usize;
+        let numbers = self.tariffs.iter().map(|tariff| tariff.prices.len()).max()?;
         let mut costs = vec![vec![NEVER]; numbers];
         costs[0][0] = 0;
         let mut from = 0;
-        for (arrived, due) in self.arrived.iter().zip(&self.due) {
+        for (tick, (arrived, due)) in self.arrived.iter().zip(&self.due).enumerate() {
             self.change_nodes(&mut costs);
-            costs = self.work(&costs, from, *due, *arrived)?;
+            let tariff = self.tariffs.iter().rev().find(|tariff| tariff.from <= tick)?;
+            costs = self.work(&costs, tariff, from, *due, *arrived)?;
             from = *due;
         }
-        let beyond = costs.iter().flatten().copied().min().filter(|cost| *cost < NEVER)?;
-        Some(u64::from(beyond) + u64::from(self.minimum) * self.arrived.len() as u64)
+        costs.iter().flatten().copied().min().filter(|cost| *cost < NEVER)
     }
 
     /// Adds a node for a boot, lets one go for nothing, any number of times.
-    fn change_nodes(&self, costs: &mut [Vec<u32>]) {
+    fn change_nodes(&self, costs: &mut [Vec<u64>]) {
         for more in 1..costs.len() {
             let (fewer, this) = costs.split_at_mut(more);
             for (cost, before) in this[0].iter_mut().zip(&fewer[more - 1]) {
@@ -72,12 +86,11 @@ impl Task {
 
     /// One tick's work: each node does one unit of what has arrived. Doing
     /// less is never better, so all that can be done is done.
-    fn work(&self, costs: &[Vec<u32>], from: u64, due: u64, arrived: u64) -> Option<Vec<Vec<u32>>> {
+    fn work(&self, costs: &[Vec<u64>], tariff: &Tariff, from: u64, due: u64, arrived: u64) -> Option<Vec<Vec<u64>>> {
         let width = usize::try_from(arrived.checked_sub(due)?).ok()? + 1;
         let mut after = vec![vec![NEVER; width]; costs.len()];
-        for (beyond, (before, after)) in costs.iter().zip(&mut after).enumerate() {
+        for (beyond, ((before, after), price)) in costs.iter().zip(&mut after).zip(&tariff.prices).enumerate() {
             let does = u64::from(self.minimum) + beyond as u64;
-            let price = u32::try_from(beyond).unwrap_or(NEVER);
             for (done, cost) in (from..).zip(before) {
                 let done = (done + does).min(arrived);
                 if done >= due {
@@ -98,19 +111,21 @@ mod tests {
     /// tick, work done greedily.
     fn brute_force(task: &Task) -> Option<u64> {
         let ticks = task.arrived.len();
-        let numbers = u64::from(task.maximum - task.minimum + 1);
+        let numbers = task.tariffs.iter().map(|tariff| tariff.prices.len()).max().unwrap() as u64;
         let plans = 0..numbers.pow(u32::try_from(ticks).unwrap());
         let cost_of = |plan: u64| {
-            let (mut plan, mut cost, mut done, mut before) = (plan, 0, 0, u64::from(task.minimum));
+            let (mut plan, mut cost, mut done, mut before) = (plan, 0, 0, 0);
             for tick in 0..ticks {
-                let nodes = u64::from(task.minimum) + plan % numbers;
+                let beyond = plan % numbers;
                 plan /= numbers;
-                cost += nodes + nodes.saturating_sub(before) * u64::from(task.boot);
-                done = (done + nodes).min(task.arrived[tick]);
+                let tariff = task.tariffs.iter().filter(|tariff| tariff.from <= tick).last().unwrap();
+                cost += tariff.prices.get(usize::try_from(beyond).unwrap())?;
+                cost += beyond.saturating_sub(before) * task.boot;
+                done = (done + u64::from(task.minimum) + beyond).min(task.arrived[tick]);
                 if done < task.due[tick] {
                     return None;
                 }
-                before = nodes;
+                before = beyond;
             }
             Some(cost)
         };
@@ -127,8 +142,15 @@ mod tests {
             arrived.sort_unstable();
             let mut due: Vec<u64> = arrived.iter().map(|arrived| rng.u64(0..=*arrived)).collect();
             due.sort_unstable();
-            let minimum = rng.u32(0..=1);
-            let task = Task { arrived, due, minimum, maximum: minimum + rng.u32(0..=2), boot: rng.u32(0..=3) };
+            let mut tariff = |from| {
+                let prices = (0..rng.usize(0..=2)).scan(0, |sum, _| {
+                    *sum += rng.u64(1..=3);
+                    Some(*sum)
+                });
+                Tariff { from, prices: [0].into_iter().chain(prices).collect() }
+            };
+            let tariffs = vec![tariff(0), tariff(3)];
+            let task = Task { arrived, due, minimum: rng.u32(0..=1), tariffs, boot: rng.u64(0..=3) };
             let expected = brute_force(&task);
             feasible += u32::from(expected.is_some());
             assert_eq!(task.least(), expected, "case {case}: {task:?}");
@@ -136,16 +158,37 @@ mod tests {
         assert!((100..400).contains(&feasible), "{feasible} of 400 can be done: the cases test little");
     }
 
+    fn tariff(from: usize, prices: &[u64]) -> Tariff {
+        Tariff { from, prices: prices.to_vec() }
+    }
+
     #[test]
     fn a_pause_is_bridged_where_a_boot_costs_more() {
-        let task = |boot| Task { arrived: vec![2, 2, 2, 2, 4], due: vec![2, 2, 2, 2, 4], minimum: 1, maximum: 2, boot };
-        assert_eq!(task(1).least(), Some(5 + 2 + 2), "two boots and two ticks of work beyond the one that stays");
-        assert_eq!(task(9).least(), Some(5 + 9 + 5), "one boot, and the node stays");
+        let work = vec![2, 2, 2, 2, 4];
+        let tariffs = vec![tariff(0, &[0, 1])];
+        let task = |boot| Task { arrived: work.clone(), due: work.clone(), minimum: 1, tariffs: tariffs.clone(), boot };
+        assert_eq!(task(1).least(), Some(2 + 2), "two boots and two ticks of work beyond the one that stays");
+        assert_eq!(task(9).least(), Some(9 + 5), "one boot, and the node stays");
+    }
+
+    #[test]
+    fn what_is_dear_for_a_while_is_put_off_where_it_may_be() {
+        let tariffs = vec![tariff(0, &[0, 5]), tariff(2, &[0, 1])];
+        let task = |due: [u64; 4]| Task {
+            arrived: vec![2; 4],
+            due: due.into(),
+            minimum: 0,
+            tariffs: tariffs.clone(),
+            boot: 0,
+        };
+        assert_eq!(task([0, 0, 0, 2]).least(), Some(2));
+        assert_eq!(task([0, 1, 1, 2]).least(), Some(6));
     }
 
     #[test]
     fn what_cannot_be_done_has_no_price() {
-        let task = Task { arrived: vec![9], due: vec![9], minimum: 0, maximum: 3, boot: 0 };
+        let task =
+            Task { arrived: vec![9], due: vec![9], minimum: 0, tariffs: vec![tariff(0, &[0, 1, 2, 3])], boot: 0 };
         assert_eq!(task.least(), None);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::{
     TICK_S,
-    clairvoyant::Task,
+    clairvoyant::{Tariff, Task},
     world::{Job, Node, Pool, World},
 };
 use crate::scaling::settings;
@@ -107,28 +107,97 @@ fn waits(world: &World) -> [f64; 3] {
     [at(0.5), at(0.95), at(1.0)]
 }
 
-/// The clairvoyant's cost. Several pools count as one of the slowest node, of
-/// which faster ones are a whole multiple, at the lowest price for its work
-/// and the quickest boot: nobody has it better than that.
+/// The clairvoyant's cost. Nodes are counted in those of the slowest pool, of
+/// which faster ones are a whole multiple.
 fn least_cost(world: &World, pools: &[settings::Pool]) -> Option<f64> {
     let slowest = world.pools.iter().map(|pool| pool.jobs_per_s).fold(f64::INFINITY, f64::min);
-    let multiples: Vec<f64> = world.pools.iter().map(|pool| pool.jobs_per_s / slowest).collect();
-    if multiples.iter().any(|multiple| (multiple - multiple.round()).abs() > 1e-9) {
-        return None;
-    }
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few nodes")]
-    let nodes = |figure: fn(&settings::Pool) -> u32| {
-        pools.iter().zip(&multiples).map(|(pool, multiple)| figure(pool) * multiple.round() as u32).sum::<u32>()
-    };
-    let prices = world.pools.iter().zip(&multiples).map(|(pool, multiple)| pool.price / multiple);
-    let price = prices.fold(f64::INFINITY, f64::min);
-    let (minimum, maximum) = (nodes(|pool| pool.minimum), nodes(|pool| pool.maximum));
+    let offers: Vec<Offer> = world
+        .pools
+        .iter()
+        .zip(pools)
+        .map(|(pool, settings)| Offer::of(pool, settings, slowest))
+        .collect::<Option<_>>()?;
     let arrived = work_by_tick(world, slowest, f64::ceil, |job| Some(job.arrived));
     let due = work_by_tick(world, slowest, f64::floor, |job| job.finished);
+    let ticks = arrived.len();
     // Nobody starts more nodes than all of them anew in every tick.
-    let boot = boot_ticks(world, arrived.len() * (maximum - minimum).max(1) as usize);
-    let task = Task { arrived, due, minimum, maximum, boot };
-    Some(task.least()? as f64 * TICK_S / 3600.0 * price)
+    let starts = ticks * offers.iter().map(|offer| offer.multiple * offer.maximum as usize).sum::<usize>().max(1);
+    // The tariffs' money: the cheapest tick is so much of it.
+    let cheapest = offers.iter().map(|offer| offer.price).fold(f64::INFINITY, f64::min);
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "rounded down, in its favour")]
+    let money = |cost: f64| (cost / cheapest * 1000.0) as u64;
+    let boots = offers.iter().map(|offer| money(boot_ticks(offer.pool, starts) * offer.price));
+    let task = Task {
+        minimum: offers.iter().map(Offer::standing).sum(),
+        tariffs: tariffs(world, &offers, money),
+        boot: boots.min()?,
+        arrived,
+        due,
+    };
+    let stays = offers.iter().map(|offer| f64::from(offer.standing()) * offer.price).sum::<f64>() * ticks as f64;
+    Some((task.least()? as f64 / 1000.0 * cheapest + stays) * TICK_S / 3600.0)
+}
+
+/// What a pool has for the clairvoyant.
+struct Offer<'a> {
+    pool: &'a Pool,
+    /// In nodes of the slowest pool.
+    multiple: usize,
+    /// Nodes of the pool itself.
+    minimum: u32,
+    maximum: u32,
+    /// Of as much as a node of the slowest pool does, for an hour.
+    price: f64,
+}
+
+impl<'a> Offer<'a> {
+    /// None where a node is no whole multiple of the slowest one.
+    fn of(pool: &'a Pool, settings: &settings::Pool, slowest: f64) -> Option<Self> {
+        let multiple = pool.jobs_per_s / slowest;
+        if (multiple - multiple.round()).abs() > 1e-9 {
+            return None;
+        }
+        let price = pool.price / multiple.round();
+        #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few nodes")]
+        let multiple = multiple.round() as usize;
+        Some(Self { pool, multiple, minimum: settings.minimum, maximum: settings.maximum, price })
+    }
+
+    /// Of the slowest pool's nodes, those that are paid throughout.
+    fn standing(&self) -> u32 {
+        self.minimum * u32::try_from(self.multiple).unwrap_or(u32::MAX)
+    }
+}
+
+/// What nodes cost beyond those that stay: the cheapest that the maxima allow
+/// first and, while one holds, the quotas. A quota tells what there can be
+/// only where it holds from the start: nodes that were there before stay.
+fn tariffs(world: &World, offers: &[Offer], money: impl Fn(f64) -> u64) -> Vec<Tariff> {
+    let quotas: Vec<(&str, u32, f64)> = world
+        .scenario
+        .quotas
+        .iter()
+        .filter(|quota| quota.from.is_zero())
+        .map(|quota| (quota.pool.as_str(), quota.most, quota.until.as_secs_f64()))
+        .collect();
+    let mut changes: Vec<f64> = quotas.iter().map(|quota| quota.2).chain([0.0]).collect();
+    changes.sort_by(f64::total_cmp);
+    let mut by_price: Vec<&Offer> = offers.iter().collect();
+    by_price.sort_by(|a, b| a.price.total_cmp(&b.price));
+    let prices = |from_s: f64| {
+        let mut prices = vec![0];
+        for offer in &by_price {
+            let allowed = quotas.iter().filter(|quota| quota.0 == offer.pool.name && quota.2 > from_s);
+            let most = allowed.map(|quota| quota.1).min().unwrap_or(u32::MAX).clamp(offer.minimum, offer.maximum);
+            let beyond = (most - offer.minimum) as usize * offer.multiple;
+            let last = prices.last().copied().unwrap_or(0);
+            prices.extend((1..=beyond as u64).map(|nodes| last + nodes * money(offer.price)));
+        }
+        prices
+    };
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "ticks are small")]
+    let tariff = |from_s: f64| Tariff { from: (from_s / TICK_S) as usize, prices: prices(from_s) };
+    changes.into_iter().map(tariff).collect()
 }
 
 /// Node-ticks of work by the end of each tick, summed up.
@@ -151,19 +220,13 @@ fn work_by_tick(world: &World, jobs_per_s: f64, round: fn(f64) -> f64, when: imp
     summed.collect()
 }
 
-/// What a boot costs at least, in whole ticks, however many nodes are asked
+/// How long a boot takes at least, in whole ticks, however many nodes are asked
 /// for: boots come in the order drawn, so any number of them takes no less
 /// than that many times the smallest mean of the first ones.
-fn boot_ticks(world: &World, starts: usize) -> u32 {
-    let least_of = |pool: &Pool| {
-        let means = pool.boots().take(starts).scan((0.0, 0.0), |(sum, number), boot| {
-            (*sum, *number) = (*sum + boot, *number + 1.0);
-            Some(*sum / *number)
-        });
-        means.fold(f64::INFINITY, f64::min)
-    };
-    let least = world.pools.iter().map(least_of).fold(f64::INFINITY, f64::min);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates")]
-    let ticks = (least / TICK_S).floor() as u32;
-    ticks
+fn boot_ticks(pool: &Pool, starts: usize) -> f64 {
+    let means = pool.boots().take(starts).scan((0.0, 0.0), |(sum, number), boot| {
+        (*sum, *number) = (*sum + boot, *number + 1.0);
+        Some(*sum / *number)
+    });
+    (means.fold(f64::INFINITY, f64::min) / TICK_S).floor()
 }

@@ -23,7 +23,7 @@ const QUOTA_FAILS_AFTER_S: f64 = 60.0;
 /// Everything there is.
 #[derive(Debug)]
 pub struct World<'a> {
-    scenario: &'a Scenario,
+    pub scenario: &'a Scenario,
     /// Seconds since the start.
     pub now: f64,
     pub jobs: Vec<Job>,
