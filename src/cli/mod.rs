@@ -11,6 +11,7 @@ mod dead_letters;
 mod decide;
 mod demo;
 mod devices;
+mod health;
 mod history;
 mod inspect;
 mod prepare;
@@ -75,6 +76,8 @@ pub enum Command {
     Check(check::Check),
     /// Say how full the queues are and what the workers do.
     Status(status::Status),
+    /// Ask the worker or control beside this whether it is alive, or ready.
+    Health(health::Health),
     /// Compute jobs from a queue, until told to stop.
     Worker(worker::Worker),
     /// Scale the nodes of a cluster from outside of its workers; pause that,
@@ -93,6 +96,8 @@ pub enum Ending {
     Quarantined,
     /// Some jobs of a submission have no answer.
     Incomplete,
+    /// The process that was asked is not well.
+    Unwell,
 }
 
 /// Prints on standard output.
@@ -127,6 +132,7 @@ impl Cli {
             Command::DeadLetters(dead_letters) => dead_letters.run(),
             Command::Check(check) => check.run(),
             Command::Status(status) => status.run(),
+            Command::Health(health) => health.run(),
             Command::Worker(worker) => worker.run(),
             Command::Control(control) => control.run(),
         }
@@ -137,6 +143,7 @@ impl From<Ending> for ExitCode {
     fn from(ending: Ending) -> Self {
         Self::from(match ending {
             Ending::Whole => 0,
+            Ending::Unwell => 1,
             Ending::Rejects => 3,
             Ending::Quarantined => 4,
             Ending::Incomplete => 5,

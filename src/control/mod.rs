@@ -305,7 +305,7 @@ fn word(outcome: Outcome) -> &'static str {
 /// # Errors
 /// The broker did not take it.
 pub async fn give_order(queue: &dyn JobQueue, order: &Order) -> Result<(), crate::queue::QueueError> {
-    queue.publish(&Destination::Telemetry(order.topic()), &message(order)).await
+    queue.publish(&Destination::Order(order.topic()), &message(order)).await
 }
 
 /// The message of what is said.

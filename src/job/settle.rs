@@ -135,6 +135,13 @@ fn delay(failures: u32, settings: &Settings) -> Duration {
 mod tests {
     use super::*;
 
+    #[test]
+    fn metrics_know_every_reason() {
+        use ReasonKind::{Crashed, Failed, Invalid, Late};
+        let buried = [Invalid, Late, Failed, Crashed].map(ReasonKind::name);
+        assert!(crate::telemetry::events::worker::HOW.ends_with(&buried), "{buried:?}");
+    }
+
     fn judge(end: &End, failed: u32, crashed: u32) -> Verdict {
         settle(end, Tries { failed, crashed }, &Settings::default())
     }

@@ -105,6 +105,8 @@ pub enum Destination {
     /// Whoever listens to the telemetry, by topic (words joined by dots);
     /// nobody may.
     Telemetry(String),
+    /// The same, of an operator's order: waited for until it is safe.
+    Order(String),
 }
 
 /// The tiers of [`Destination::Later`]: a message waits in the shortest that

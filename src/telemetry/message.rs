@@ -209,6 +209,10 @@ impl Said for Command {
 }
 
 impl State {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Starting, Self::Consuming, Self::Idle, Self::Draining, Self::Drained, Self::Quarantined];
+
     /// As messages write it.
     #[must_use]
     pub fn name(self) -> &'static str {

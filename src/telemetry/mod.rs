@@ -7,11 +7,13 @@
 //! | what happened: a log line and its metrics in one place | `events/` |
 //! | the table of metrics, rendered for Prometheus | `metrics.rs` |
 //! | `/livez`, `/readyz`, `/metrics`, `/status` | `admin.rs` |
+//! | the first two, asked from beside the process | `health.rs` |
 //! | whether parts of the process still move | `pulse.rs` |
 //! | messages between workers and control: heartbeats and commands | `message.rs` |
 
 pub mod admin;
 pub(crate) mod events;
+pub mod health;
 pub mod log;
 pub mod message;
 pub mod metrics;

@@ -30,9 +30,8 @@ def check_service(name, service, services, volumes):
     expect(image and not image.endswith(":latest") and ":" in image, f"{name}: {image or 'no image'} may move")
 
 
-def check_program(name, service):
-    """The command's words and the configuration are the program's own."""
-    words = service["command"].split()
+def check_words(name, words):
+    """A command and its flags are the program's own."""
     known = subprocess.run([SKYDOSE, words[0], "--help"], capture_output=True, text=True)
     expect(known.returncode == 0, f"{name}: the program has no command {words[0]}")
     text = known.stdout
@@ -40,8 +39,21 @@ def check_program(name, service):
         text += subprocess.run([SKYDOSE, "topology", words[1], "--help"], capture_output=True, text=True).stdout
     for flag in (word for word in words if word.startswith("--")):
         expect(flag in text, f"{name}: {words[0]} has no {flag}")
+
+
+def check_program(name, service):
+    """What it runs, and what asks for its health, are the program's own; so is
+    the configuration."""
+    words = service["command"].split()
+    check_words(name, words)
     if words[0] != "worker":
         return
+    way, program, *asked = service["healthcheck"]["test"]
+    expect((way, program) == ("CMD", "skydose"), f"{name}: its health is asked by {way} {program}; there is no shell")
+    check_words(name, asked)
+    file = service["environment"]["SKYDOSE_CONFIG"]
+    mounted = [mount.split(":")[1] for mount in service["volumes"]]
+    expect(file in mounted, f"{name}: {file} is no mount of it")
     with tempfile.TemporaryDirectory() as folder:
         config = Path(folder, "skydose.toml")
         config.write_text((HERE / "compose/skydose.toml").read_text())

@@ -38,7 +38,25 @@ def queries():
             yield f"panel {panel['title']}", target["expr"]
 
 
+def check_grid():
+    """No two panels lie on each other, none hangs over the edge of 24 columns,
+    and there is no hole between rows."""
+    taken = {}
+    for panel in json.loads((ROOT / "deploy/monitoring/dashboard.json").read_text())["panels"]:
+        at = panel["gridPos"]
+        expect(at["x"] + at["w"] <= 24, f"panel {panel['title']} hangs over the edge")
+        for cell in ((x, y) for x in range(at["x"], at["x"] + at["w"]) for y in range(at["y"], at["y"] + at["h"])):
+            other = taken.setdefault(cell, panel["title"])
+            if other != panel["title"]:
+                expect(False, f"panels {other} and {panel['title']} lie on each other")
+                break
+    height = 1 + max(y for _, y in taken)
+    holes = [(x, y) for y in range(height) for x in range(24) if (x, y) not in taken]
+    expect(not holes, f"the dashboard has holes at {holes[:3]}")
+
+
 def main():
+    check_grid()
     metrics = declared()
     expect(len(metrics) > 20, f"only {len(metrics)} metrics were found below {EVENTS}")
     for where, query in queries():

@@ -19,7 +19,7 @@ mod file;
 mod tests;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     path::PathBuf,
     sync::{Arc, Mutex, PoisonError},
 };
@@ -67,6 +67,14 @@ struct Known {
     file: CatalogueFile,
     /// By name, once it was asked for.
     places: BTreeMap<String, Arc<Place>>,
+}
+
+impl Known {
+    /// In alphabetical order, each once.
+    fn names(&self) -> Vec<String> {
+        let names: BTreeSet<&String> = self.file.datasets.keys().chain(self.places.keys()).collect();
+        names.into_iter().cloned().collect()
+    }
 }
 
 /// Where an opened data set is put; held while it is being opened.
@@ -186,11 +194,7 @@ impl Catalogue {
     /// The names, in alphabetical order.
     #[must_use]
     pub fn names(&self) -> Vec<String> {
-        let known = self.known.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut names: Vec<String> = known.file.datasets.keys().chain(known.places.keys()).cloned().collect();
-        names.sort_unstable();
-        names.dedup();
-        names
+        self.known.lock().unwrap_or_else(PoisonError::into_inner).names()
     }
 
     /// The data set `name`, fetched and opened where that was not done yet.
@@ -222,8 +226,7 @@ impl Catalogue {
             known.file = CatalogueFile::read(path)?;
         }
         if !known.file.datasets.contains_key(name) {
-            let names: Vec<&str> = known.file.datasets.keys().chain(known.places.keys()).map(String::as_str).collect();
-            return Err(CatalogueError::Unknown { name: name.to_owned(), known: names.join(", ") });
+            return Err(CatalogueError::Unknown { name: name.to_owned(), known: known.names().join(", ") });
         }
         Ok(known.places.entry(name.to_owned()).or_default().clone())
     }

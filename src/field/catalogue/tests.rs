@@ -86,6 +86,8 @@ async fn an_unknown_name_is_looked_for_in_the_file_again() {
         .unwrap();
     assert!(catalogue.open("real").await.is_ok());
     assert_eq!(catalogue.names(), ["real"]);
+    let error = catalogue.open("other").await.unwrap_err();
+    assert_eq!(error.to_string(), "no data set \"other\" in the catalogue, which has real");
 }
 
 #[tokio::test]

@@ -134,7 +134,9 @@ impl Names {
                 Route { exchange: self.results(), key: properties.submission.clone().unwrap_or_default() }
             }
             Destination::Reply(queue) => Route { exchange: String::new(), key: queue.clone() },
-            Destination::Telemetry(topic) => Route { exchange: self.telemetry(), key: topic.clone() },
+            Destination::Telemetry(topic) | Destination::Order(topic) => {
+                Route { exchange: self.telemetry(), key: topic.clone() }
+            }
         }
     }
 }
@@ -155,6 +157,7 @@ mod tests {
             (Destination::Results, "x.results", "s1"),
             (Destination::Reply("mine".into()), "", "mine"),
             (Destination::Telemetry("heartbeat.w".into()), "x.telemetry", "heartbeat.w"),
+            (Destination::Order("scaling.order".into()), "x.telemetry", "scaling.order"),
         ] {
             assert_eq!(names.route(&to, &properties), Route { exchange: exchange.into(), key: key.into() });
         }

@@ -193,6 +193,10 @@ impl Management {
 
     fn rejected(&self, path: &[&str], status: StatusCode, body: &str) -> QueueError {
         let expected = match status {
+            // RabbitMQ answers so, too, to a user that may not see other users.
+            StatusCode::UNAUTHORIZED if body.contains("administrator") => {
+                "a user with the tag administrator: only one sets up and checks the topology"
+            }
             StatusCode::UNAUTHORIZED => "a user with this password and the tag management",
             StatusCode::FORBIDDEN => "a user with the tag management, or administrator to set things up",
             _ => "what the broker's words ask for",

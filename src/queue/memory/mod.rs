@@ -123,7 +123,7 @@ impl JobQueue for Memory {
                 }
                 self.put(name, message);
             }
-            Destination::Telemetry(topic) => {
+            Destination::Telemetry(topic) | Destination::Order(topic) => {
                 let mut state = self.lock();
                 state.telemetry.push_back((Instant::now(), topic.clone(), message));
                 if state.telemetry.len() > TELEMETRY_KEPT {

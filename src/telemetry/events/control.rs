@@ -102,6 +102,10 @@ impl Round<'_> {
         for PoolLevel { name, wanted, goal, nodes } in pools {
             WANTED.set(f64::from(wanted), &[("pool", name)]);
             GOAL.set(f64::from(goal), &[("pool", name)]);
+            // There before the first failure: a rise from nothing is none.
+            for result in ["done", "failed"] {
+                ACTS.add(0, &[("pool", name), ("result", result)]);
+            }
             for (state, count) in nodes {
                 NODES.set(f64::from(count), &[("pool", name), ("state", state)]);
             }

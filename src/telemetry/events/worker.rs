@@ -75,6 +75,10 @@ pub(in crate::telemetry) const METRICS: &[Metric] = &[
     COMMANDS,
 ];
 
+/// How a delivery is settled; the last four are why a job was buried.
+pub(crate) const HOW: [&str; 9] =
+    ["answered", "answered_again", "retried", "cancelled", "returned", "invalid", "late", "failed", "crashed"];
+
 /// The names that every line about a job carries.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct About<'a> {
@@ -96,6 +100,21 @@ impl Started<'_> {
         let Self { worker, node, backend, prefetch, memory_bytes } = self;
         info!(worker, node, backend, prefetch, memory_bytes, version = env!("CARGO_PKG_VERSION"), "worker started");
         INFO.set(1.0, &[("version", env!("CARGO_PKG_VERSION")), ("backend", backend)]);
+        for state in State::ALL {
+            STATE.set(f64::from(u8::from(state == State::Starting)), &[("state", state.name())]);
+        }
+        begin_counters();
+    }
+}
+
+/// What may never happen begins at 0: the first time would else be a rise from
+/// nothing, which is none to Prometheus' `increase`, and no alert would tell.
+fn begin_counters() {
+    for metric in [FLIGHTS, WAYPOINTS, BATCHES_FAILED, CONFLICTS, STORE_FAILURES, TRIALS] {
+        metric.add(0, &[]);
+    }
+    for how in HOW {
+        SETTLED.add(0, &[("how", how)]);
     }
 }
 
@@ -407,4 +426,26 @@ pub(super) fn emit_all() {
     QueueFailed { call: "publish", about: Some(about), why: "" }.emit();
     CommandHeard { order: "drain", from: "l", reason: "" }.emit();
     Levels { in_flight: 1, field_bytes: 1, consuming: true, publishing: false }.emit();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::telemetry::metrics::rendered;
+
+    #[test]
+    fn what_alerts_count_is_there_before_it_happens() {
+        let text = rendered(|| Started { worker: "w", node: "n", backend: "cpu", prefetch: 4, memory_bytes: 1 }.emit());
+        for zero in [
+            "skydose_result_conflicts_total 0",
+            "skydose_store_failures_total 0",
+            "skydose_worker_state{state=\"quarantined\"} 0",
+        ] {
+            assert!(text.lines().any(|line| line == zero), "{zero}: {text}");
+        }
+        for how in HOW {
+            let zero = format!("skydose_jobs_settled_total{{how=\"{how}\"}} 0");
+            assert!(text.lines().any(|line| line == zero), "{zero}: {text}");
+        }
+    }
 }

@@ -1,9 +1,11 @@
 //! The topology: applied, checked, printed, and told apart from another's.
 
+use std::time::Duration;
+
 use reqwest::Method;
 use serde_json::json;
 use skydose::queue::{
-    Destination, ERROR, JobQueue as _, QueueError, REASON,
+    Destination, ERROR, JobQueue as _, Listener as _, QueueError, REASON,
     amqp::{Amqp, Names, Settings, topology::Topology},
     management::Passwords,
 };
@@ -105,6 +107,27 @@ async fn the_commands_set_up_check_and_look_after_a_broker() {
     assert_eq!(code, 0, "{errors}");
     assert!(said.contains("permissions set: skydose-worker"), "{said}");
     assert_eq!(run(&["topology", "check"]).1, "all is as it should be\n");
+
+    let uri = place.management_uri.replace("guest:guest@", "skydose-leader:skydose-leader@");
+    let as_leader = [("SKYDOSE_MANAGEMENT__URI", uri.as_str()), ("SKYDOSE_MANAGEMENT__VHOST", "commands")];
+    let (code, _, errors) = tokio::task::block_in_place(|| skydose(&["topology", "check"], &as_leader));
+    assert!(code == 2 && errors.contains("expected a user with the tag administrator"), "{errors}");
+    // With nothing but an operator's own rights, and said only once it is safe.
+    let as_operator = place.uri.replace("guest:guest@", "skydose-operator:skydose-operator@");
+    let order = ["control", "pause", "--reason", "maintenance"];
+    let give = |uri: &str, within: &str| {
+        let environment = [("SKYDOSE_BROKER__URI", uri), ("SKYDOSE_BROKER__PUBLISH_TIMEOUT", within)];
+        tokio::task::block_in_place(|| skydose(&order, &environment))
+    };
+    assert_eq!(give(&as_operator, "60s"), (0, "scaling is to pause\n".to_owned(), String::new()));
+    let queue = place.queue();
+    let mut listener = queue.listen("scaling.#", Duration::from_mins(10)).await.unwrap();
+    let (topic, heard) = listener.next().await.unwrap();
+    assert_eq!(topic, "scaling.order");
+    assert!(String::from_utf8_lossy(&heard.body).contains("maintenance"), "{heard:?}");
+    queue.close().await;
+    let (code, said, errors) = give(&place.uri.replace("guest:guest@", "skydose-operator:wrong@"), "2s");
+    assert!(code == 2 && said.is_empty() && !errors.is_empty(), "{code} {said}{errors}");
 
     assert_eq!(run(&["dead-letters", "list"]).1, "no dead letters\n");
     let queue = place.queue();

@@ -76,6 +76,15 @@ impl Home {
         Process(child)
     }
 
+    /// `skydose health` beside the worker: its exit code and its line.
+    fn health(&self, arguments: &[&str]) -> (Option<i32>, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skydose"));
+        command.arg("health").args(arguments).env("SKYDOSE_CONFIG", self.path("skydose.toml"));
+        // One on the way would not know this machine's addresses.
+        let output = command.env("http_proxy", "http://127.0.0.1:9").output().expect("skydose health");
+        (output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned())
+    }
+
     pub async fn stage(&self, submission: &str, queue: Arc<Amqp>) -> Stage {
         let uri = format!("file:{}/store", self.folder.path().display());
         let store = Objects::open(&StoreSettings { uri, ..StoreSettings::default() }).expect("a store");
@@ -164,13 +173,17 @@ async fn kills_and_terminations_at_random_moments_lose_and_bury_nothing() {
     assert_eq!(told.jobs(|e| matches!(e, Ending::Answered(_))).len(), 81);
     stage.check_ledger(&told).await;
     ready(&home).await;
-    assert_eq!(ask(&home.admin, "/livez").await.map(|r| r.0), Some(200));
+    assert_eq!(home.health(&[]), (Some(0), "alive\n".to_owned()));
+    assert_eq!(home.health(&["--ready"]), (Some(0), "ready\n".to_owned()));
     let (_, metrics) = ask(&home.admin, "/metrics").await.expect("metrics");
     for name in ["skydose_jobs_settled_total{how=\"answered\"}", "skydose_job_end_to_end_seconds_bucket"] {
         assert!(metrics.contains(name), "{name}: {metrics}");
     }
     last.signal("-TERM");
     assert!(last.end().await.success(), "{}", tail(&log));
+    let (code, line) = home.health(&[]);
+    let gone = format!("not alive: http://{}/livez: ", home.admin);
+    assert!(code == Some(1) && line.starts_with(&gone) && line.lines().count() == 1, "{code:?} {line}");
     queue.close().await;
 }
 
