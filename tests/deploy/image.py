@@ -89,7 +89,7 @@ def memory_mb(pid, row):
 def compressed_mb(podman, image, folder):
     """As a registry would hold it: the layers as they are pushed."""
     target = Path(folder, "pushed")
-    podman.call("push", "--format=v2s2", image, f"dir:{target}")
+    podman.call("push", "--format=v2s2", "--compress", image, f"dir:{target}")
     return sum(file.stat().st_size for file in target.iterdir()) / 1e6
 
 
@@ -99,7 +99,7 @@ def check_form(podman, image):
     config = found["Config"]
     expect(config["User"] == "10001:10001", f"{image} runs as {config['User']}")
     expect(config["StopSignal"] in ("SIGTERM", "15"), f"{image} is stopped by {config['StopSignal']}")
-    expect(found.get("HealthcheckConfig") or config.get("Healthcheck"), f"{image} has no health check")
+    expect(found.get("Healthcheck") or config.get("Healthcheck"), f"{image} has no health check")
     labels = found["Labels"]
     expect(labels["org.opencontainers.image.licenses"] == "Apache-2.0", f"{image} has labels {labels}")
     expect(labels["org.opencontainers.image.revision"] != "unknown", f"{image} does not say its revision")
