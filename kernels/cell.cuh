@@ -51,11 +51,24 @@ __device__ inline Interval interval_of(const Evaluation& e, double time_s) {
     return interval;
 }
 
+// A weight below this is none: what it belongs to need not have a value, by
+// the rule and with the bound of compute/cpu/node.rs.
+constexpr float NO_WEIGHT = 1e-6f;
+
+__device__ inline bool is_none(float weight) { return weight < NO_WEIGHT; }
+__device__ inline bool is_all(float weight) { return weight > 1.0f - NO_WEIGHT; }
+
+__device__ inline double part_way(double a, double b, float weight) {
+    const double value = a + weight * (b - a);
+    if (!is_missing(value)) return value;
+    return is_none(weight) ? a : is_all(weight) ? b : missing();
+}
+
 // Value or missing: a neighbour without weight is not looked at, for it may
 // not exist.
-__device__ inline double surface_along(const float* surface_pa, u32 point, double weight) {
+__device__ inline double surface_along(const float* surface_pa, u32 point, float weight) {
     const double a = surface_pa[point];
-    return weight > 0.0 ? a + weight * (surface_pa[point + 1] - a) : a;
+    return weight > 0.0f ? part_way(a, surface_pa[point + 1], weight) : a;
 }
 
 __device__ inline double surface_in(const Slab* slab, const Grid& grid, u32 point, const Cell& cell) {
@@ -64,14 +77,14 @@ __device__ inline double surface_in(const Slab* slab, const Grid& grid, u32 poin
     const double south = surface_along(surface_pa, point, cell.longitude);
     if (!(cell.latitude > 0.0f)) return south;
     const double north = surface_along(surface_pa, point + grid.row_points, cell.longitude);
-    return south + cell.latitude * (north - south);
+    return part_way(south, north, cell.latitude);
 }
 
 // Surface pressure [Pa], bilinear and linear in time.
 __device__ inline double surface_pressure(const Interval& interval, const Grid& grid, u32 point, const Cell& cell) {
     const double earlier = surface_in(interval.earlier, grid, point, cell);
     if (!(cell.time > 0.0f)) return earlier;
-    return earlier + cell.time * (surface_in(interval.later, grid, point, cell) - earlier);
+    return part_way(earlier, surface_in(interval.later, grid, point, cell), cell.time);
 }
 
 __device__ inline Cell cell_at(const Evaluation& e, const Interval& interval, const Waypoint& at) {

@@ -56,14 +56,15 @@ __device__ inline void load(u64 values, u64 at, float (&out)[WIDTH]) {
 }
 
 // Grid points of a cell's corners: the lowest one, the level below, and both
-// again one latitude to the north; their eastern neighbours follow them.
+// again one latitude to the north; their eastern neighbours are one further,
+// or none where the east has no weight.
 struct Corners {
     u64 at[4];
+    u64 east;
 };
 
-__device__ inline Corners corners_of(const Grid& grid, u32 point) {
-    const u64 at = point;
-    return {{at, at + grid.plane, at + grid.row, at + grid.plane + grid.row}};
+__device__ inline Corners corners_of(u64 at, u64 plane, u64 row, u64 east) {
+    return {{at, at + plane, at + row, at + plane + row}, east};
 }
 
 // Channels `first` and on of one slab, in space alone.
@@ -74,7 +75,7 @@ __device__ inline void gather_slab(const Slab* slab, const Corners& corners, con
     for (u32 east = 0; east < 2; ++east) {
         float corner[4][WIDTH];
 #pragma unroll
-        for (u32 i = 0; i < 4; ++i) load(slab->values, (corners.at[i] + east) * CHANNELS + first, corner[i]);
+        for (u32 i = 0; i < 4; ++i) load(slab->values, (corners.at[i] + east * corners.east) * CHANNELS + first, corner[i]);
 #pragma unroll
         for (u32 j = 0; j < WIDTH; ++j) {
             side[east][j] = lerp(lerp(corner[0][j], corner[1][j], cell.level),
@@ -85,10 +86,9 @@ __device__ inline void gather_slab(const Slab* slab, const Corners& corners, con
     for (u32 j = 0; j < WIDTH; ++j) out[j] = lerp(side[0][j], side[1][j], cell.longitude) * slab->scale[first + j];
 }
 
-// Channels `first` and on at a cell's point.
-__device__ inline void gather(const Interval& interval, const Grid& grid, const Cell& cell, u32 first,
-                              float (&out)[WIDTH]) {
-    const Corners corners = corners_of(grid, cell.point);
+// Channels `first` and on at a point between these corners.
+__device__ inline void weigh(const Interval& interval, const Corners& corners, const Cell& cell, u32 first,
+                             float (&out)[WIDTH]) {
     if constexpr (HALF) {
         // Each time has its own scale, so space comes first.
         float later[WIDTH];
@@ -106,7 +106,7 @@ __device__ inline void gather(const Interval& interval, const Grid& grid, const 
             float corner[4][WIDTH];
 #pragma unroll
             for (u32 i = 0; i < 4; ++i) {
-                const u64 at = (corners.at[i] + east) * CHANNELS + first;
+                const u64 at = (corners.at[i] + east * corners.east) * CHANNELS + first;
                 float after[WIDTH];
                 load(earlier, at, corner[i]);
                 load(later, at, after);
@@ -121,6 +121,47 @@ __device__ inline void gather(const Interval& interval, const Grid& grid, const 
         }
 #pragma unroll
         for (u32 j = 0; j < WIDTH; ++j) out[j] = lerp(side[0][j], side[1][j], cell.longitude);
+    }
+}
+
+__device__ inline bool is_on_node(float weight) { return is_none(weight) || is_all(weight); }
+
+// Where an axis has all its weight at one end, both ends become that one.
+__device__ inline void join(float weight, u64& low, u64& step) {
+    if (is_all(weight)) low += step;
+    if (is_on_node(weight)) step = 0;
+}
+
+// Whether a corner of the cell has no weight along some axis.
+__device__ inline bool is_on_node(const Cell& cell) {
+    return is_on_node(cell.time) || (!LAYERED && is_on_node(cell.level)) || is_on_node(cell.latitude) ||
+           is_on_node(cell.longitude);
+}
+
+// Once more, without the corners that have no weight.
+__device__ inline void look_again(Interval interval, const Grid& grid, const Cell& cell, u32 first,
+                                  float (&out)[WIDTH]) {
+    if (is_all(cell.time)) interval.earlier = interval.later;
+    if (is_none(cell.time)) interval.later = interval.earlier;
+    u64 at = cell.point, plane = grid.plane, row = grid.row, east = 1;
+    join(cell.level, at, plane);
+    join(cell.latitude, at, row);
+    join(cell.longitude, at, east);
+    float again[WIDTH];
+    weigh(interval, corners_of(at, plane, row, east), cell, first, again);
+#pragma unroll
+    for (u32 j = 0; j < WIDTH; ++j) out[j] = is_missing(out[j]) ? again[j] : out[j];
+}
+
+// Channels `first` and on at a cell's point.
+__device__ inline void gather(const Interval& interval, const Grid& grid, const Cell& cell, u32 first,
+                              float (&out)[WIDTH]) {
+    weigh(interval, corners_of(cell.point, grid.plane, grid.row, 1), cell, first, out);
+    if constexpr (MISSING) {
+        bool lacks = false;
+#pragma unroll
+        for (u32 j = 0; j < WIDTH; ++j) lacks = lacks || is_missing(out[j]);
+        if (lacks && is_on_node(cell)) look_again(interval, grid, cell, first, out);
     }
 }
 

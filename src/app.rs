@@ -63,7 +63,7 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     let control = control_over(&config, broker, &id, Some(&id))?;
     let store: Arc<dyn Store> = Arc::new(Objects::open(&config.store).context("store")?);
     let catalogue = Arc::new(Catalogue::read(&config.catalogue).context("catalogue")?);
-    let backend = backend(config.worker.backend)?;
+    let backend = backend(&config.worker)?;
     let memory = match config.worker.memory {
         0 => memory_of_the_machine() / 2,
         bytes => bytes,
@@ -233,9 +233,9 @@ pub async fn check(config: &Config) -> Vec<(String, Result<String, String>)> {
         }
         Err(error) => findings.push(("catalogue".to_owned(), Err(text(&error)))),
     }
-    let wanted = config.worker.backend;
+    let settings = config.worker.clone();
     let test = move || {
-        let backend = backend(wanted).map_err(|e| e.to_string())?;
+        let backend = backend(&settings).map_err(|e| e.to_string())?;
         self_test(backend.as_ref()).map(|()| backend.name())
     };
     let tested = tokio::task::spawn_blocking(test).await;
@@ -287,15 +287,15 @@ pub struct Answered {
     pub backend: String,
 }
 
-/// Computes the jobs of one submission by a worker in this process, on a
-/// queue in memory.
+/// Computes the jobs of one submission by a worker in this process, on this
+/// backend and a queue in memory.
 ///
 /// # Errors
 /// A job that has no answer, or a worker that ends.
 pub async fn compute_here(
     catalogue: Catalogue,
     store: Objects,
-    memory: u64,
+    (backend, memory): (Arc<dyn Backend>, u64),
     messages: Vec<Message>,
 ) -> anyhow::Result<Answered> {
     let queue: Arc<dyn JobQueue> = Arc::new(Memory::new());
@@ -304,7 +304,6 @@ pub async fn compute_here(
     for message in &messages {
         queue.publish(&Destination::Jobs, message).await?;
     }
-    let backend = backend(Wanted::Auto)?;
     let name = backend.name();
     let parts = Parts {
         queue,
@@ -338,17 +337,17 @@ pub async fn compute_here(
     Ok(Answered { jobs: messages.len(), manifests, backend: name })
 }
 
-/// The backend that is wanted.
+/// The backend that a worker is to have.
 ///
 /// # Errors
 /// A GPU is wanted and cannot be used: what is missing.
-pub fn backend(wanted: Wanted) -> anyhow::Result<Arc<dyn Backend>> {
-    let wish = match wanted {
+pub fn backend(settings: &worker::Settings) -> anyhow::Result<Arc<dyn Backend>> {
+    let wish = match settings.backend {
         Wanted::Auto => cuda::Wish::Auto,
         Wanted::Cpu => cuda::Wish::Cpu,
         Wanted::Cuda => cuda::Wish::Cuda,
     };
-    let choice = cuda::choose(wish, cuda::Settings::default())
+    let choice = cuda::choose(wish, settings.gpu.settings())
         .map_err(|why| anyhow!("worker.backend is cuda: {why}; expected a GPU that computes, or \"cpu\""))?;
     if let Some(why) = choice.why_cpu {
         tracing::info!(why, "computing on the processors");

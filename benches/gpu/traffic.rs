@@ -10,8 +10,8 @@ use crate::case::{Case, STEP_S};
 const SECTOR: usize = 32;
 /// Waypoints that one warp takes at a time.
 const WARP: usize = 32;
-/// Bytes of a waypoint with evenly spaced times.
-const WAYPOINT: f64 = 12.0;
+/// Bytes of a waypoint with evenly spaced times, and its part of an anchor.
+const WAYPOINT: f64 = 13.5;
 /// Flights that are counted.
 const FLIGHTS: usize = 500;
 

@@ -1,6 +1,9 @@
 //! `skydose collect`: the results of a submission as one file.
 
-use std::path::{Path, PathBuf};
+use std::{
+    collections::BTreeSet,
+    path::{Path, PathBuf},
+};
 
 use anyhow::{Context as _, bail};
 use clap::Args;
@@ -66,7 +69,8 @@ pub(super) async fn write(
     if gathered.record.is_none() && gathered.answered.is_empty() {
         bail!("no submission {submission} in {}", store.name());
     }
-    let mut file = File { out, format, writer: None, flights: 0, rejected: Vec::new(), odd: 0 };
+    let mut file =
+        File { out, format, writer: None, backends: BTreeSet::new(), flights: 0, rejected: Vec::new(), odd: 0 };
     file.rejected.extend(gathered.record.iter().flat_map(|record| record.rejected.iter().cloned()));
     let mut parts = std::pin::pin!(gathered.parts(store, submission));
     while let Some(part) = parts.try_next().await? {
@@ -81,6 +85,8 @@ struct File<'a> {
     format: OutputFormat,
     /// Begun with the first answer, whose rules it takes over.
     writer: Option<(ExposureWriter, Manifest)>,
+    /// Who computed.
+    backends: BTreeSet<String>,
     flights: u64,
     rejected: Vec<Rejected>,
     /// Answers by other rules than the first one's.
@@ -102,6 +108,7 @@ impl File<'_> {
         }
         let Some((writer, first)) = &mut self.writer else { return Ok(()) };
         self.odd += usize::from(!is_alike(first, &manifest));
+        self.backends.insert(manifest.backend);
         let rows_inline: Vec<Exposure> = inline.into_iter().map(|row: Row| row.into()).collect();
         writer.write(&rows_inline)?;
         if let Some(rows) = rows {
@@ -111,10 +118,11 @@ impl File<'_> {
     }
 
     fn finish(self, gathered: &Gathered) -> anyhow::Result<Ending> {
-        let Self { out, writer, flights, rejected, odd, .. } = self;
+        let Self { out, writer, backends, flights, rejected, odd, .. } = self;
         let answered = gathered.answered.len();
         match writer {
-            Some((writer, _)) => {
+            Some((mut writer, _)) => {
+                writer.note("backend", &Vec::from_iter(backends).join("; "));
                 Box::new(writer).finish()?;
                 eprintln!("{flights} flights of {answered} jobs: {}", out.display());
             }

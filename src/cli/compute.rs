@@ -12,7 +12,7 @@ use crate::{
         Backend, Description,
         answer::Answers,
         cuda::Choice,
-        run::{Flights, Run, Spent},
+        run::{Computed, Flights, Run, Spent},
     },
     exposure::{
         Exposure,
@@ -104,8 +104,7 @@ impl Compute {
         let passes = request.passes(&dataset)?;
         let vertical = VerticalRule::from(self.asked.vertical);
         let Choice { backend, why_cpu } = args::backend(self.backend, self.precision)?;
-        let mut metadata = self.metadata(&dataset, &request, &passes, vertical);
-        metadata.pairs.extend(computed_by(&backend.description(), &passes));
+        let metadata = self.metadata(&dataset, &request, &passes, vertical);
         let mut writer = outcome::create(&self.out, format, metadata)?;
         let job = Job { dataset: &dataset, passes: &passes, backend: &*backend, vertical, memory };
         let mut account = Account::default();
@@ -138,6 +137,9 @@ impl Compute {
         }
         bar.finish_and_clear();
         let writing = now();
+        for (name, value) in computed_by(&backend.description(), &account.spent.computed, &passes) {
+            writer.note(name, &value);
+        }
         writer.finish()?;
         let rejected = rejects::write(&self.out, &account.rejects)?;
         account.writing += writing.elapsed();
@@ -179,16 +181,16 @@ pub(super) fn density(passes: &[Pass]) -> String {
 }
 
 /// Who computed, and in what precision: a float16 field gives figures within
-/// 1e-3 of those of a float32 one, and logarithms stay in float32.
-pub(super) fn computed_by(by: &Description, passes: &[Pass]) -> [(String, String); 3] {
+/// 1e-3 of those of a float32 one, and logarithms stay in float32, as does
+/// what the CPU computed instead.
+fn computed_by(by: &Description, computed: &Computed, passes: &[Pass]) -> [(&'static str, String); 3] {
     let has_log = passes.iter().any(|pass| pass.program.lanes.iter().any(|lane| lane.log));
     let precision = match (by.precision, has_log) {
         ("float16", true) => "float16, figures within 1e-3; float32 where fields hold logarithms".to_owned(),
         ("float16", false) => "float16, figures within 1e-3".to_owned(),
         (other, _) => other.to_owned(),
     };
-    [("backend", by.backend.to_owned()), ("device", by.device.clone()), ("precision", precision)]
-        .map(|(name, value)| (name.to_owned(), value))
+    [("backend", computed.by(by.backend)), ("device", by.device.clone()), ("precision", precision)]
 }
 
 impl Job<'_> {

@@ -1,8 +1,10 @@
 //! `skydose demo`: the whole way on fields and flights that skydose makes.
 
 use std::{
+    collections::BTreeSet,
     fmt::Write as _,
     path::{Path, PathBuf},
+    sync::Arc,
 };
 
 use anyhow::{Context as _, bail};
@@ -11,6 +13,7 @@ use clap::Args;
 use super::{Ending, args, compute::now, prepare, say, worker::runtime};
 use crate::{
     app,
+    compute::{Backend, cuda::Choice},
     exposure::{Exposure, request::Request},
     field::{
         catalogue::{Catalogue, Entry},
@@ -50,6 +53,9 @@ pub struct Demo {
     /// How many flights.
     #[arg(long, default_value_t = 2_000, value_name = "N")]
     number: usize,
+    /// Who computes: the GPU where it is sound, else the CPU.
+    #[arg(long, value_enum, default_value_t)]
+    backend: args::BackendArg,
     #[command(flatten)]
     machine: args::Machine,
 }
@@ -62,6 +68,7 @@ impl Demo {
     pub fn run(self) -> anyhow::Result<Ending> {
         let started = now();
         let memory = self.machine.start()?;
+        let Choice { backend, why_cpu } = args::backend(self.backend, args::PrecisionArg::F32)?;
         std::fs::create_dir_all(&self.out).with_context(|| format!("making {}", self.out.display()))?;
         let files = Files::of(&self.out);
         say("Making a day of a CAMS-like field: 0.75°, 25 pressure levels, every 3 hours, a dust and an ash plume\n")?;
@@ -70,7 +77,10 @@ impl Demo {
         say(&format!("Making {} flights between real airports, a waypoint every {SPACING_S} s\n", self.number))?;
         let fleet = synthetic::fleet(self.number, SPACING_S, 1, START_S, TIME_STEP_S * (TIMES - 1) as f64);
         trajectory::write_parquet(&files.flights, &fleet)?;
-        say(&compute(&files, &fleet, memory)?)?;
+        say(&compute(&files, &fleet, (Arc::from(backend), memory as u64))?)?;
+        if let Some(why) = why_cpu {
+            say(&format!("no GPU computes: {why}\n"))?;
+        }
         say(&format!("\nEverything took {:.1} s. {}", started.elapsed().as_secs_f64(), files.next(&self.out)))?;
         Ok(Ending::Whole)
     }
@@ -105,7 +115,7 @@ impl Files {
 
 /// Computes by a worker, on a queue in memory and a store in the demo's
 /// folder, and writes the results; what there is to tell of them.
-fn compute(files: &Files, fleet: &Fleet, memory: usize) -> anyhow::Result<String> {
+fn compute(files: &Files, fleet: &Fleet, with: (Arc<dyn Backend>, u64)) -> anyhow::Result<String> {
     let entry = Entry {
         name: DATASET.into(),
         version: UnixTime(START_S).to_string(),
@@ -116,7 +126,7 @@ fn compute(files: &Files, fleet: &Fleet, memory: usize) -> anyhow::Result<String
     let catalogue = Catalogue::of_open(vec![entry]);
     let computing = now();
     let runtime = runtime()?;
-    let answered = runtime.block_on(app::compute_here(catalogue, store, memory as u64, jobs(fleet)?))?;
+    let answered = runtime.block_on(app::compute_here(catalogue, store, with, jobs(fleet)?))?;
     let took = computing.elapsed().as_secs_f64();
     let rows = write(files, answered.manifests)?;
     let summary = format!(
@@ -151,6 +161,8 @@ fn jobs(fleet: &Fleet) -> anyhow::Result<Vec<Message>> {
 /// flights are handed on.
 fn write(files: &Files, manifests: Vec<Manifest>) -> anyhow::Result<Vec<Exposure>> {
     let mut pairs = manifests.first().map(|manifest| manifest.rules.clone()).unwrap_or_default();
+    let backends: BTreeSet<&str> = manifests.iter().map(|manifest| manifest.backend.as_str()).collect();
+    pairs.insert("backend".to_owned(), Vec::from_iter(backends).join("; "));
     pairs.extend([("field", "field.zarr"), ("flights", "flights.parquet")].map(|(k, v)| (k.to_owned(), v.to_owned())));
     let mut writer = outcome::create(&files.results, OutputFormat::Parquet, Metadata { pairs })?;
     let mut whole = Vec::new();

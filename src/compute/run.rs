@@ -76,6 +76,37 @@ pub struct Passed {
     pub states: Vec<FlightState>,
 }
 
+/// Who computed a run's flights, once for each pass over the fields.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Computed {
+    /// Flights of the backend that was asked.
+    pub asked: usize,
+    /// Flights that it gave back, computed on the CPU.
+    pub instead: usize,
+    /// Why the first of these were given back.
+    pub why: Option<String>,
+}
+
+impl Computed {
+    /// For results' metadata: `name` of the backend that was asked, and the CPU
+    /// where it computed instead.
+    #[must_use]
+    pub fn by(&self, name: &str) -> String {
+        match &self.why {
+            None => name.to_owned(),
+            Some(why) if self.asked == 0 => format!("cpu after {why}"),
+            Some(why) => format!("{name}, cpu after {why}"),
+        }
+    }
+
+    /// Both.
+    pub fn add(&mut self, other: Self) {
+        self.asked += other.asked;
+        self.instead += other.instead;
+        self.why = self.why.take().or(other.why);
+    }
+}
+
 /// Where the time went and what was met.
 #[derive(Debug, Clone, Default)]
 pub struct Spent {
@@ -87,6 +118,8 @@ pub struct Spent {
     pub field_bytes: u64,
     /// What the fields had to tell.
     pub remarks: Vec<String>,
+    /// Who computed.
+    pub computed: Computed,
 }
 
 /// One pass over the field of one member.
@@ -163,12 +196,15 @@ impl Run<'_> {
         halvings: u32,
         spent: &mut Spent,
     ) -> Result<Vec<FlightState>, FieldError> {
+        let count = flights.fleet.len();
         let fault = match leg.walk(self.backend, flights, spent) {
-            Ok(states) => return Ok(states),
+            Ok(states) => {
+                spent.computed.asked += count;
+                return Ok(states);
+            }
             Err(Stop::Field(fault)) => return Err(fault),
             Err(Stop::Backend(fault)) => fault,
         };
-        let count = flights.fleet.len();
         if fault.is_out_of_memory && halvings > 0 && count > 1 {
             tracing::warn!(%fault, flights = count, "flights are computed in halves");
             let mut states = Vec::with_capacity(count);
@@ -180,6 +216,7 @@ impl Run<'_> {
             return Ok(states);
         }
         spent.remark(format!("{fault}; computed on the CPU"));
+        spent.computed.add(Computed { asked: 0, instead: count, why: Some(fault.to_string()) });
         leg.walk(&Cpu::new(), flights, spent).map_err(|stop| match stop {
             Stop::Field(fault) => fault,
             Stop::Backend(fault) => FieldError::Dataset(fault.to_string()),
@@ -339,6 +376,17 @@ mod tests {
             .collect();
         fleet.push("one", &waypoints).unwrap();
         fleet
+    }
+
+    #[test]
+    fn who_computed_is_told_with_the_first_reason() {
+        let mut computed = Computed { asked: 2, instead: 0, why: None };
+        assert_eq!(computed.by("cuda"), "cuda");
+        for why in ["GPU 0: gone", "quarantined"] {
+            computed.add(Computed { asked: 0, instead: 1, why: Some(why.to_owned()) });
+        }
+        assert_eq!((computed.instead, computed.by("cuda").as_str()), (2, "cuda, cpu after GPU 0: gone"));
+        assert_eq!(Computed { asked: 0, ..computed }.by("cuda"), "cpu after GPU 0: gone");
     }
 
     #[test]

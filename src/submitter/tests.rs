@@ -104,6 +104,7 @@ async fn answer(queue: Memory, store: Objects, bury: &'static str, times: usize)
                 dataset_version: "1".to_owned(),
                 algorithm: ALGORITHM,
                 mode: "f64".to_owned(),
+                backend: "cpu".into(),
                 rules: BTreeMap::new(),
                 flights: job.flights.fleet.len() as u64,
                 rejected: Vec::new(),

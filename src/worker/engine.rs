@@ -67,6 +67,11 @@ impl Engine {
         Self { backend, shelf: Shelf::new(field_bytes), field_bytes }
     }
 
+    /// Who computed what `spent` tells of.
+    pub(super) fn by(&self, spent: &Spent) -> String {
+        spent.computed.by(&self.backend.description().to_string())
+    }
+
     /// Bytes of fields in memory.
     pub(super) fn field_bytes(&self) -> usize {
         self.shelf.bytes()

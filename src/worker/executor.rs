@@ -50,7 +50,8 @@ impl Executor {
         let fault = match computed {
             Ok(Ok(passed)) => {
                 self.tell(&work, started.elapsed(), spent.computing);
-                return self.outcomes.blocking_send(Outcome::Done(Box::new(Done { work, passed }))).is_ok();
+                let by = self.engine.by(&spent);
+                return self.outcomes.blocking_send(Outcome::Done(Box::new(Done { work, passed, by }))).is_ok();
             }
             Ok(Err(fault)) => fault,
             Err(panic) => Fault::Failed(format!("the computation panicked: {}", text_of(panic.as_ref()))),

@@ -12,7 +12,6 @@ use tokio::{
 };
 
 use super::{
-    MODE,
     hook::Step,
     programs::Programs,
     publisher,
@@ -22,9 +21,10 @@ use super::{
     task::{Asked, Item, Taken},
 };
 use crate::{
+    compute::Description,
     job::{
         Id, Job, RawFlights,
-        answer::Manifest,
+        answer::{Answer, Manifest},
         key::{self, Key, Versions},
         place,
         settle::End,
@@ -63,6 +63,8 @@ pub(super) struct Intake {
     pub settler: Arc<Settler>,
     pub store: Arc<dyn Store>,
     pub board: Arc<Board>,
+    /// Who computes.
+    pub by: Description,
     pub programs: Programs,
     pub cancelled: Cancelled,
     /// For flights of all jobs held, in permits of [`PERMIT_BYTES`].
@@ -129,13 +131,18 @@ impl Intake {
                 // Where nobody computes any more, the job goes back.
                 drop(self.ready.send(Item { taken, asked: *asked, candidate, memory }).await);
             }
-            Ok(Next::Empty(asked)) => match publisher::answer(&asked, &[], self.settings.inline_rows) {
+            Ok(Next::Empty(asked)) => match self.empty(&asked) {
                 Ok(answer) => self.settler.answer(taken, answer).await,
                 Err(end) => self.settler.end(taken, end).await,
             },
             Ok(Next::Answered(manifest)) => self.settler.again(taken, *manifest).await,
             Err(end) => self.settler.end(taken, end).await,
         }
+    }
+
+    /// The answer of a job of which no flight can be used.
+    fn empty(&self, asked: &Asked) -> Result<Answer, End> {
+        publisher::answer(asked, (self.by.precision, &self.by.to_string()), &[], self.settings.inline_rows)
     }
 
     fn tell(&self, taken: &Taken) {
@@ -187,7 +194,7 @@ impl Intake {
     async fn next(&self, taken: &Taken, suspicion: Suspicion) -> Result<Next, Stop> {
         let (job, memory) = self.read(&taken.message).await?;
         let program = self.programs.of(&job.terms).await?;
-        let versions = Versions { dataset: &program.entry.version, algorithm: key::ALGORITHM, mode: MODE };
+        let versions = Versions { dataset: &program.entry.version, algorithm: key::ALGORITHM, mode: self.by.precision };
         let key = Key::of(&job, &versions);
         match Manifest::find(self.store.as_ref(), &job.terms).await {
             Ok(Some(manifest)) => {

@@ -48,7 +48,7 @@ use tokio::{
 };
 
 pub use self_test::run as self_test;
-pub use settings::{Fault, Settings, Wanted};
+pub use settings::{Fault, Gpu, Settings, Wanted};
 
 use self::{
     batcher::Batcher,
@@ -72,9 +72,6 @@ use crate::{
         message::{State, WorkerId},
     },
 };
-
-/// How numbers are computed: fields in single precision, whichever the backend.
-const MODE: &str = "float32";
 
 /// Batches between two stages.
 const BETWEEN: usize = 1;
@@ -215,7 +212,9 @@ impl Worker {
         let mut stages = JoinSet::new();
         let batcher = Batcher { limits: self.settings.batch.clone(), settler: settler.clone(), engine: engine.clone() };
         stages.spawn(batcher.run(jobs, batches));
-        stages.spawn(Publisher { settler: settler.clone(), inline_rows: self.settings.inline_rows }.run(figures));
+        let mode = self.parts.backend.description().precision;
+        let publisher = Publisher { settler: settler.clone(), inline_rows: self.settings.inline_rows, mode };
+        stages.spawn(publisher.run(figures));
         let executor = Executor { engine, board: self.board.clone(), outcomes };
         let thread = std::thread::Builder::new().name("executor".into()).spawn(move || executor.run(work));
         if let Err(error) = thread {
@@ -252,6 +251,7 @@ impl Worker {
             settler,
             store: self.parts.store.clone(),
             board: self.board.clone(),
+            by: self.parts.backend.description(),
             programs: Programs::new(self.parts.catalogue.clone()),
             cancelled: Cancelled::default(),
             memory: Arc::new(Semaphore::new(memory_permits as usize)),

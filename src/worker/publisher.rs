@@ -10,7 +10,6 @@ use tokio::{
 };
 
 use super::{
-    MODE,
     hook::Step,
     programs::Program,
     settler::Settler,
@@ -42,6 +41,8 @@ pub(super) enum Outcome {
 pub(super) struct Publisher {
     pub settler: Arc<Settler>,
     pub inline_rows: usize,
+    /// How numbers are computed.
+    pub mode: &'static str,
 }
 
 impl Publisher {
@@ -81,7 +82,7 @@ impl Publisher {
     }
 
     fn encode(&self, done: Done) -> Vec<(Taken, Result<Answer, End>)> {
-        let Done { work: Work { items, spans, fleet, phases, ranges }, passed } = done;
+        let Done { work: Work { items, spans, fleet, phases, ranges }, passed, by } = done;
         drop(spans);
         let Some(Program { entry, passes, .. }) = items.first().map(|item| item.asked.program.clone()) else {
             return Vec::new();
@@ -93,7 +94,7 @@ impl Publisher {
             .zip(ranges)
             .map(|(item, range)| {
                 let rows: Vec<Exposure> = range.flat_map(|flight| answers.of(flight)).collect();
-                let answer = answer(&item.asked, &rows, self.inline_rows);
+                let answer = answer(&item.asked, (self.mode, &by), &rows, self.inline_rows);
                 drop(item.memory);
                 (item.taken, answer)
             })
@@ -101,13 +102,18 @@ impl Publisher {
     }
 }
 
-/// The answer of one job.
-pub(super) fn answer(asked: &Asked, rows: &[Exposure], inline_rows: usize) -> Result<Answer, End> {
-    Answer::new(manifest(asked), rows, inline_rows).map_err(|error| End::Failed(error.to_string()))
+/// The answer of one job, with how and by whom it was computed.
+pub(super) fn answer(
+    asked: &Asked,
+    (mode, by): (&str, &str),
+    rows: &[Exposure],
+    inline_rows: usize,
+) -> Result<Answer, End> {
+    Answer::new(manifest(asked, mode, by), rows, inline_rows).map_err(|error| End::Failed(error.to_string()))
 }
 
 /// All of a manifest but its rows.
-fn manifest(asked: &Asked) -> Manifest {
+fn manifest(asked: &Asked, mode: &str, by: &str) -> Manifest {
     let Asked { job: Job { terms, flights }, key, program } = asked;
     Manifest {
         job: terms.id.clone(),
@@ -116,7 +122,8 @@ fn manifest(asked: &Asked) -> Manifest {
         dataset: terms.dataset.clone(),
         dataset_version: program.entry.version.clone(),
         algorithm: key::ALGORITHM,
-        mode: MODE.to_owned(),
+        mode: mode.to_owned(),
+        backend: by.to_owned(),
         rules: rules(&program.passes, terms),
         flights: flights.fleet.len() as u64,
         rejected: flights

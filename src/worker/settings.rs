@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::{
+    compute::cuda::{self, Precision},
     job::{settle, wire},
     plan,
 };
@@ -20,6 +21,52 @@ pub enum Wanted {
     Cpu,
     /// A GPU; the worker does not start without.
     Cuda,
+}
+
+/// How field values lie in a GPU's memory.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Values {
+    /// 4 bytes, as on the processors.
+    #[default]
+    F32,
+    /// 2 bytes: faster, figures within 1e-3.
+    F16,
+}
+
+/// How GPUs are used.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Gpu {
+    /// How field values lie in its memory: `f32` or `f16`.
+    pub precision: Values,
+    /// Part of the device memory that is free at the start, for fields.
+    pub field_share: f64,
+    /// Part of the flights that the processors compute too, to check.
+    pub check_fraction: f64,
+    /// A device that does not answer for so long is given up.
+    #[serde(with = "crate::time::duration")]
+    pub watchdog: Duration,
+}
+
+impl Default for Gpu {
+    fn default() -> Self {
+        let cuda::Settings { field_share, check_fraction, watchdog, .. } = cuda::Settings::default();
+        Self { precision: Values::F32, field_share, check_fraction, watchdog }
+    }
+}
+
+impl Gpu {
+    /// As the backend takes them.
+    #[must_use]
+    pub fn settings(&self) -> cuda::Settings {
+        let precision = match self.precision {
+            Values::F32 => Precision::Float32,
+            Values::F16 => Precision::Float16,
+        };
+        let Self { field_share, check_fraction, watchdog, .. } = *self;
+        cuda::Settings { precision, field_share, check_fraction, watchdog, ..cuda::Settings::default() }
+    }
 }
 
 /// Settings of a worker.
@@ -62,6 +109,8 @@ pub struct Settings {
     /// longer than a job alone takes.
     #[serde(with = "crate::time::duration")]
     pub trial_delay: Duration,
+    /// How GPUs are used.
+    pub gpu: Gpu,
     /// How often jobs are tried.
     pub tries: settle::Settings,
     /// What a message may be at most.
@@ -86,6 +135,7 @@ impl Default for Settings {
             watchdog: Duration::from_mins(10),
             suspect_after: 3,
             trial_delay: Duration::from_mins(1),
+            gpu: Gpu::default(),
             tries: settle::Settings::default(),
             limits: wire::Limits::default(),
             batch: plan::Limits::default(),
@@ -113,6 +163,14 @@ impl Settings {
         expect(is_enough, "memory", self.memory.to_string(), "0, or 67108864 (64 MiB) or more");
         expect(!self.heartbeat.is_zero(), "heartbeat", crate::time::duration::text(self.heartbeat), "more than 0s");
         expect(!self.watchdog.is_zero(), "watchdog", crate::time::duration::text(self.watchdog), "more than 0s");
+        let is_known = self.backend != Wanted::Cpu || self.gpu.precision == Values::F32;
+        expect(is_known, "gpu.precision", "f16".to_owned(), "f32 where worker.backend is cpu");
+        let Gpu { field_share, check_fraction, watchdog, .. } = self.gpu;
+        let is_share = field_share > 0.0 && field_share < 1.0;
+        expect(is_share, "gpu.field_share", field_share.to_string(), "a part between 0 and 1");
+        let is_part = (0.0..=1.0).contains(&check_fraction);
+        expect(is_part, "gpu.check_fraction", check_fraction.to_string(), "a part from 0 to 1");
+        expect(!watchdog.is_zero(), "gpu.watchdog", crate::time::duration::text(watchdog), "more than 0s");
         expect(self.suspect_after >= 1, "suspect_after", self.suspect_after.to_string(), "1 or more");
         expect(self.tries.most_tries >= 1, "tries.most_tries", self.tries.most_tries.to_string(), "1 or more");
         expect(self.tries.most_crashes >= 1, "tries.most_crashes", self.tries.most_crashes.to_string(), "1 or more");
@@ -149,9 +207,24 @@ mod tests {
             memory: 1,
             heartbeat: Duration::ZERO,
             suspect_after: 0,
+            backend: Wanted::Cpu,
+            gpu: Gpu { precision: Values::F16, field_share: 0.0, check_fraction: 2.0, watchdog: Duration::ZERO },
             ..Settings::default()
         };
         let named: Vec<&str> = settings.faults().iter().map(|fault| fault.0).collect();
-        assert_eq!(named, ["slots", "field_share", "memory", "heartbeat", "suspect_after"]);
+        assert_eq!(
+            named,
+            [
+                "slots",
+                "field_share",
+                "memory",
+                "heartbeat",
+                "gpu.precision",
+                "gpu.field_share",
+                "gpu.check_fraction",
+                "gpu.watchdog",
+                "suspect_after"
+            ]
+        );
     }
 }

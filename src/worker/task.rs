@@ -70,6 +70,8 @@ pub(super) struct Work {
 pub(super) struct Done {
     pub work: Work,
     pub passed: Vec<Passed>,
+    /// Who computed it.
+    pub by: String,
 }
 
 impl Taken {

@@ -255,8 +255,18 @@ struct Case {
         u32 pa = 20000 * 8192 + random.below(20000 * 8192), units = 0;
         const double strides[] = {3e7, 1.2e7, 4e6};
         const double stride = strides[random.below(3)];
-        const int east = static_cast<int>((random() - 0.5) * stride);
-        const int north = static_cast<int>((random() - 0.5) * stride / 4);
+        int east = static_cast<int>((random() - 0.5) * stride);
+        int north = static_cast<int>((random() - 0.5) * stride / 4);
+        // Some fly along a meridian or a parallel of the field, whose other
+        // side has no weight.
+        if (random.below(4) == 0) {
+            lon = static_cast<int>(random() * 12 - 5) * 10000000;
+            east = 0;
+        }
+        if (random.below(4) == 0) {
+            lat = static_cast<int>(41 + 10 * random()) * 10000000;
+            north = 0;
+        }
         // Some fly along a level or a boundary of layers, whose pressure was
         // rounded on its way to the device.
         const bool is_level = !HYBRID && random.below(4) == 0;

@@ -244,8 +244,11 @@ private:
                 const unsigned iz = std::min(level + dz, levels - 1);
                 const unsigned iy = std::min<unsigned>(row + dy, field.latitudes.size() - 1);
                 const std::size_t point = (static_cast<std::size_t>(iz) * field.latitudes.size() + iy) * field.columns + column + dx;
-                // A corner that is missing is missing, whatever its weight.
-                sum += w * field.values[it][point * CHANNELS + channel];
+                const double value = field.values[it][point * CHANNELS + channel];
+                // A corner that is missing matters where it has weight.
+                const double least = std::min({dt ? wt : 1 - wt, dz ? wz : 1 - wz, dy ? wy : 1 - wy, dx ? wx : 1 - wx});
+                if (std::isnan(value) && least < 1e-6) continue;
+                sum += w * value;
             }
             out[channel] = sum;
         }

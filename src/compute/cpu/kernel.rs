@@ -179,6 +179,9 @@ impl<const S: usize, const N: usize, V: Vectors<N>> NullaryFnOnce for Walk<'_, '
             }
             let all_inside = locator.locate(&walker.samples.points, cells, inside);
             shared.slabs.gather::<S, N, V>(vectors, cells, &mut walker.samples.values[1..=len]);
+            if shared.has_missing {
+                shared.slabs.look_again(cells, &mut walker.samples.values[1..=len]);
+            }
             walker.transform();
             if !all_inside {
                 walker.unset(inside);

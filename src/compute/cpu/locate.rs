@@ -2,6 +2,7 @@
 
 use super::{
     gather::{Cells, Slabs},
+    node::NO_WEIGHT,
     path::{BLOCK, Points},
 };
 use crate::{
@@ -148,14 +149,31 @@ impl<'a> Locator<'a> {
         let later = slabs.get(slab + 1).unwrap_or(earlier);
         let (wx, wy, wt) = (f64::from(cells.longitude[i]), f64::from(cells.latitude[i]), f64::from(cells.time[i]));
         let at = |slab: &Slab, point: usize| slab.surface_pa().get(point).copied().map_or(f64::NAN, f64::from);
-        // A neighbour without weight is not looked at: it may not exist.
-        let between = |a: f64, w: f64, b: &dyn Fn() -> f64| if w > 0.0 { a + w * (b() - a) } else { a };
         let bilinear = |slab: &Slab| {
             let along = |point: usize| between(at(slab, point), wx, &|| at(slab, point + 1));
             let south = cells.point[i] as usize;
             between(along(south), wy, &|| along(south + self.row))
         };
         between(bilinear(earlier), wt, &|| bilinear(later))
+    }
+}
+
+/// `a + w (b − a)`. A neighbour without weight is not looked at, for it may not
+/// exist; one without a value counts as [`super::node`] says.
+fn between(a: f64, w: f64, b: &dyn Fn() -> f64) -> f64 {
+    if w <= 0.0 {
+        return a;
+    }
+    let b = b();
+    let value = a + w * (b - a);
+    if !value.is_nan() {
+        value
+    } else if w < f64::from(NO_WEIGHT) {
+        a
+    } else if w > f64::from(1.0 - NO_WEIGHT) {
+        b
+    } else {
+        f64::NAN
     }
 }
 

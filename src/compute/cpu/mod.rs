@@ -12,6 +12,7 @@
 mod gather;
 mod kernel;
 mod locate;
+mod node;
 pub(crate) mod path;
 mod reduce;
 mod sample;

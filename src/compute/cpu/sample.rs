@@ -65,6 +65,7 @@ fn block<const S: usize>(
     let mut values = [[f32::NAN; S]; BLOCK];
     Locator::new(window).locate(&points, &mut cells, &mut inside);
     sample_block::<S>(instructions, slabs, &cells, &mut values[..chosen.len()]);
+    slabs.look_again(&cells, &mut values[..chosen.len()]);
     for ((out, values), inside) in out.chunks_exact_mut(channels).zip(&values).zip(inside) {
         if inside {
             for (out, &value) in out.iter_mut().zip(values) {

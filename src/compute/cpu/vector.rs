@@ -72,7 +72,7 @@ pub(super) struct Portable;
 /// `a + w (b − a)`, fused: one rounding for the product and the sum, on every
 /// machine, so that every machine gives the same bytes.
 #[inline(always)]
-fn lerp(a: f32, b: f32, w: f32) -> f32 {
+pub(super) fn lerp(a: f32, b: f32, w: f32) -> f32 {
     (b - a).mul_add(w, a)
 }
 

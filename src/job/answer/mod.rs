@@ -28,7 +28,8 @@ use crate::{
 };
 
 /// What stands in the store for a job that is answered. The same job, data set
-/// and engine give the same manifest, whoever computes.
+/// and engine give the same figures on the same kind of device, and on another
+/// the same within what its mode promises.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Manifest {
@@ -46,6 +47,8 @@ pub struct Manifest {
     pub algorithm: u32,
     /// How numbers are computed.
     pub mode: String,
+    /// Who computed, and the CPU where a device gave the flights back.
+    pub backend: String,
     /// Rules and origins, as files of results have them.
     pub rules: BTreeMap<String, String>,
     /// Flights that are answered.

@@ -52,6 +52,7 @@ fn manifest() -> Manifest {
         dataset_version: "1".to_owned(),
         algorithm: ALGORITHM,
         mode: "f64".to_owned(),
+        backend: "cpu".into(),
         rules: BTreeMap::from([("integration".to_owned(), "path".to_owned())]),
         flights: 2,
         rejected: Vec::new(),

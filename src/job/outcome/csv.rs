@@ -4,6 +4,7 @@ use std::{io::Write, path::Path};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use serde_json::{Map, Value};
 
 use super::{
     Metadata, OutcomeError, TableWriter,
@@ -13,12 +14,12 @@ use super::{
 
 pub(super) struct Csv {
     file: AtomicFile,
-    /// What readers of CSV have no place for, beside it.
-    metadata: Option<AtomicFile>,
+    /// What readers of CSV have no place for, and the file beside it for that.
+    metadata: (Map<String, Value>, AtomicFile),
 }
 
 impl Csv {
-    pub(super) fn create(path: &Path, schema: &SchemaRef, metadata: &Metadata) -> Result<Self, OutcomeError> {
+    pub(super) fn create(path: &Path, schema: &SchemaRef, metadata: Metadata) -> Result<Self, OutcomeError> {
         cell::check(path, schema)?;
         let mut file = AtomicFile::create(path)?;
         let mut header = Vec::new();
@@ -30,16 +31,9 @@ impl Csv {
         }
         header.push(b'\n');
         file.write_all(&header).map_err(OutcomeError::io(path))?;
-        let document = metadata.document(schema);
-        let metadata = if document.is_empty() {
-            None
-        } else {
-            let mut name = path.as_os_str().to_owned();
-            name.push(".meta.json");
-            let mut file = AtomicFile::create(Path::new(&name))?;
-            serde_json::to_writer_pretty(&mut file, &document).map_err(|e| OutcomeError::io(path)(e.into()))?;
-            Some(file)
-        };
+        let mut name = path.as_os_str().to_owned();
+        name.push(".meta.json");
+        let metadata = (metadata.document(schema), AtomicFile::create(Path::new(&name))?);
         Ok(Self { file, metadata })
     }
 }
@@ -57,9 +51,16 @@ impl TableWriter for Csv {
         })
     }
 
+    fn note(&mut self, name: &str, value: &str) {
+        self.metadata.0.insert(name.to_owned(), value.into());
+    }
+
     fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
-        if let Some(metadata) = self.metadata {
-            metadata.finish()?;
+        let (document, mut beside) = self.metadata;
+        if !document.is_empty() {
+            let io = OutcomeError::io(self.file.target());
+            serde_json::to_writer_pretty(&mut beside, &document).map_err(|e| io(e.into()))?;
+            beside.finish()?;
         }
         self.file.finish()
     }

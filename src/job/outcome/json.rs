@@ -1,10 +1,11 @@
-//! Results as one JSON document: `{"metadata": {…}, "exposures": [{…}, …]}`,
+//! Results as one JSON document: `{"exposures": [{…}, …], "metadata": {…}}`,
 //! one row a line.
 
 use std::{io::Write, path::Path};
 
 use arrow_array::RecordBatch;
 use arrow_schema::SchemaRef;
+use serde_json::{Map, Value};
 
 use super::{
     Metadata, OutcomeError, TableName, TableWriter,
@@ -18,13 +19,14 @@ pub(super) struct Json {
     keys: Vec<Vec<u8>>,
     /// Whether a row was written, from which a comma parts the next.
     rows: bool,
+    metadata: Map<String, Value>,
 }
 
 impl Json {
     pub(super) fn create(
         path: &Path,
         schema: &SchemaRef,
-        metadata: &Metadata,
+        metadata: Metadata,
         name: TableName,
     ) -> Result<Self, OutcomeError> {
         cell::check(path, schema)?;
@@ -34,9 +36,9 @@ impl Json {
             key.push(b':');
             key
         });
-        let mut json = Self { file: AtomicFile::create(path)?, keys: keys.collect(), rows: false };
-        let metadata = serde_json::Value::from(metadata.document(schema));
-        let head = format!("{{\"metadata\":{metadata},\n\"{}\":[", name.rows);
+        let metadata = metadata.document(schema);
+        let mut json = Self { file: AtomicFile::create(path)?, keys: keys.collect(), rows: false, metadata };
+        let head = format!("{{\"{}\":[", name.rows);
         json.file.write_all(head.as_bytes()).map_err(OutcomeError::io(path))?;
         Ok(json)
     }
@@ -59,8 +61,14 @@ impl TableWriter for Json {
         })
     }
 
+    fn note(&mut self, name: &str, value: &str) {
+        self.metadata.insert(name.to_owned(), value.into());
+    }
+
     fn finish(mut self: Box<Self>) -> Result<(), OutcomeError> {
-        self.file.write_all(b"\n]}\n").map_err(OutcomeError::io(self.file.target()))?;
+        let metadata = Value::from(std::mem::take(&mut self.metadata));
+        let tail = format!("\n],\n\"metadata\":{metadata}}}\n");
+        self.file.write_all(tail.as_bytes()).map_err(OutcomeError::io(self.file.target()))?;
         self.file.finish()
     }
 }

@@ -13,7 +13,7 @@
 //! infers one format for a column is right about all of it.
 //!
 //! Metadata (units, rules, data set, version) are in the Parquet footer and at
-//! the head of a JSON document. A CSV file has no place for them that readers
+//! the end of a JSON document. A CSV file has no place for them that readers
 //! agree on, so they lie beside it as `<name>.csv.meta.json`.
 //!
 //! A file appears under its name only when it is whole: it is written to a
@@ -68,6 +68,9 @@ pub trait OutcomeWriter: Send {
     /// # Errors
     /// [`OutcomeError`] names the file.
     fn write(&mut self, rows: &[Exposure]) -> Result<(), OutcomeError>;
+
+    /// Adds to the metadata what is known only now that the rows are there.
+    fn note(&mut self, name: &str, value: &str);
 
     /// Completes the file and puts it under its name, replacing what was there.
     ///
@@ -130,6 +133,7 @@ pub enum OutcomeError {
 /// writer was made with.
 trait TableWriter: Send {
     fn write(&mut self, batch: &RecordBatch) -> Result<(), OutcomeError>;
+    fn note(&mut self, name: &str, value: &str);
     fn finish(self: Box<Self>) -> Result<(), OutcomeError>;
 }
 
@@ -175,8 +179,8 @@ fn create_table(
 ) -> Result<Box<dyn TableWriter>, OutcomeError> {
     Ok(match format {
         OutputFormat::Parquet => Box::new(parquet::Parquet::create(path, schema, metadata)?),
-        OutputFormat::Csv => Box::new(csv::Csv::create(path, schema, &metadata)?),
-        OutputFormat::Json => Box::new(json::Json::create(path, schema, &metadata, name)?),
+        OutputFormat::Csv => Box::new(csv::Csv::create(path, schema, metadata)?),
+        OutputFormat::Json => Box::new(json::Json::create(path, schema, metadata, name)?),
     })
 }
 
@@ -217,6 +221,10 @@ impl OutcomeWriter for ExposureWriter {
             self.table.write(&batch)?;
         }
         Ok(())
+    }
+
+    fn note(&mut self, name: &str, value: &str) {
+        self.table.note(name, value);
     }
 
     fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
@@ -262,9 +270,9 @@ impl fmt::Display for OutputFormat {
 
 impl Metadata {
     /// As a JSON object, the units of the columns among them under `units`.
-    fn document(&self, schema: &SchemaRef) -> serde_json::Map<String, serde_json::Value> {
+    fn document(self, schema: &SchemaRef) -> serde_json::Map<String, serde_json::Value> {
         let mut document: serde_json::Map<_, _> =
-            self.pairs.iter().map(|(key, value)| (key.clone(), value.clone().into())).collect();
+            self.pairs.into_iter().map(|(key, value)| (key, value.into())).collect();
         let units = columns::units(schema);
         if !units.is_empty() {
             document.insert(columns::UNITS.to_owned(), units.into());

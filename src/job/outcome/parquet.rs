@@ -44,6 +44,10 @@ impl TableWriter for Parquet {
         self.writer.write(batch).map_err(Self::fault(&self.path))
     }
 
+    fn note(&mut self, name: &str, value: &str) {
+        self.writer.append_key_value_metadata(KeyValue::new(name.to_owned(), value.to_owned()));
+    }
+
     fn finish(self: Box<Self>) -> Result<(), OutcomeError> {
         self.writer.into_inner().map_err(Self::fault(&self.path))?.finish()
     }

@@ -77,6 +77,7 @@ fn written(name: &str, rows: &[&[Exposure]]) -> (TempDir, PathBuf) {
         writer.write(rows).unwrap();
     }
     assert!(!path.exists(), "half a file is seen");
+    writer.note("backend", "cuda, cpu after");
     writer.finish().unwrap();
     (folder, path)
 }
@@ -106,7 +107,7 @@ fn csv_holds_every_value_and_leaves_cells_empty_where_there_is_none() {
     assert_eq!(names_in(&folder), ["out.csv", "out.csv.meta.json"]);
     let metadata: Value =
         serde_json::from_str(&fs::read_to_string(folder.path().join("out.csv.meta.json")).unwrap()).unwrap();
-    assert_eq!(metadata["integration"], "path");
+    assert_eq!((&metadata["integration"], &metadata["backend"]), (&json!("path"), &json!("cuda, cpu after")));
     assert_eq!(metadata["units"]["dosage_g_s_m3"], "g s m-3");
 }
 
@@ -115,6 +116,7 @@ fn json_is_one_document_with_null_for_what_is_missing() {
     let (folder, path) = written("out.json", &[&[], &[full()], &[empty()]]);
     let document: Value = serde_json::from_str(&fs::read_to_string(path).unwrap()).unwrap();
     assert_eq!(document["metadata"]["data set"], "a \"b\"");
+    assert_eq!(document["metadata"]["backend"], "cuda, cpu after");
     assert_eq!(document["metadata"]["units"]["peak_pressure_hpa"], "hPa");
     let rows = document["exposures"].as_array().unwrap();
     assert_eq!(rows.len(), 2);
@@ -145,10 +147,11 @@ fn parquet_holds_types_values_nulls_and_metadata() {
     assert_eq!(builder.schema().fields().iter().map(|f| f.name().as_str()).collect::<Vec<_>>().join(","), HEADER);
     assert_eq!(builder.schema().field(8).metadata()["unit"], "g s m-3");
     assert_eq!(builder.schema().metadata()["integration"], "path");
+    assert_eq!(builder.schema().metadata()["backend"], "cuda, cpu after");
     let footer = ::parquet::file::reader::SerializedFileReader::new(fs::File::open(&path).unwrap()).unwrap();
     let pairs = footer.metadata().file_metadata().key_value_metadata().unwrap().clone();
     let value = |key: &str| pairs.iter().find(|p| p.key == key).and_then(|p| p.value.clone()).unwrap();
-    assert_eq!(value("integration"), "path");
+    assert_eq!((value("integration"), value("backend")), ("path".to_owned(), "cuda, cpu after".to_owned()));
     let units: Value = serde_json::from_str(&value("units")).unwrap();
     assert_eq!(units["mean_mg_m3"], "mg m-3");
     assert_eq!(units.as_object().unwrap().len(), HEADER.split(',').count(), "a column has no unit");

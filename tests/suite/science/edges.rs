@@ -177,6 +177,49 @@ fn what_is_missing_until_a_time_counts_from_then_on() {
     }
 }
 
+/// A neighbour without weight is not looked at: whatever stands beside the
+/// node along any axis, on either side, the node's value is the sample's.
+#[test]
+fn a_node_has_its_value_whatever_its_neighbours_miss() {
+    let node = (10_800.0_f64, 25_000.0_f64, 0.0_f64, 5.0_f64);
+    let only = |axis: usize, n: Node| {
+        let away = [n.time_s - node.0, n.level - node.1, n.latitude_deg - node.2, n.longitude_deg - node.3];
+        if away[axis].abs() < 1e-9 { 3.0 } else { f64::NAN }
+    };
+    // By less than the weight that counts as none, and by more.
+    let shifts = [(0.5e-6, 1.0), (2e-6, 0.0)];
+    for axis in 0..4 {
+        let data = Memory::default().with("ash", "mg m-3", &axes(), |n| only(axis, n)).dataset();
+        for (part, expected) in [(0.0, 1.0)].into_iter().chain(shifts).chain(shifts.map(|(p, e)| (-p, e))) {
+            let at = |of: usize, step: f64| if of == axis { part * step } else { 0.1 * step };
+            let place =
+                waypoint(node.0 + at(0, 10_800.0), node.3 + at(3, 5.0), node.2 + at(2, 5.0), node.1 + at(1, 5_000.0));
+            let (fraction, _, peak) = figures(&data, Integration::Path, &vec![place]);
+            assert_close(fraction, expected, 0.0, &format!("axis {axis}, {part} of a cell away"));
+            assert_eq!(peak.is_some(), expected > 0.0);
+            if let Some(peak) = peak {
+                assert_close(peak, 3.0, 1e-6, "the node's value");
+            }
+        }
+    }
+}
+
+/// From the field's second time on, and until its last: at neither does it
+/// matter what the times beyond miss.
+#[test]
+fn a_sample_at_a_field_time_does_not_depend_on_the_next() {
+    for (missing_s, start_s) in [(0.0, 10_800.0), (21_600.0, 7_200.0)] {
+        let data = Memory::default()
+            .with("ash", "mg m-3", &axes(), |n| if (n.time_s - missing_s).abs() < 1.0 { f64::NAN } else { 3.0 })
+            .dataset();
+        let flight: Vec<Waypoint> = eastwards(0.0, 1.0, 24_000.0)
+            .into_iter()
+            .map(|w| Waypoint { time_s: w.time_s - 7_200.0 + start_s, ..w })
+            .collect();
+        assert_hour(&data, &flight);
+    }
+}
+
 /// One infinite corner, from which no difference is taken on the way.
 #[test]
 fn what_is_infinite_is_missing() {
@@ -211,6 +254,37 @@ fn coverage_is_the_part_inside() {
     assert_close(fraction, 1_790.0 / 3_600.0, 1e-9, "in time");
     assert_close(dosage.expect("a dosage"), 3e-3 * 1_790.0, 1e-6, "in time");
     assert_close(figures(&data, Integration::Waypoints, &early).0, 1_740.0 / 3_600.0, 1e-9, "in time, waypoints");
+}
+
+/// Where a flight leaves the grid between two samples, that step is not
+/// counted: less than a step is lost, none of the time outside is taken for
+/// sampled, and what is counted is right. East to 10° E, and down to 300 hPa.
+#[test]
+fn the_step_across_the_edge_of_the_grid_is_left_out_whole() {
+    let data = ash(&axes());
+    // An hour in two waypoints: 15° of longitude are 12 steps of a quarter
+    // cell, 200 hPa 16 of a quarter of a level.
+    for (end, step_s, inside_s) in [
+        (waypoint(3_600.0, 15.0, 0.0, 25_000.0), 300.0, 2_400.0),
+        (waypoint(3_600.0, 14.9, 0.0, 25_000.0), 300.0, 3_600.0 / 1.49),
+        (waypoint(3_600.0, 12.1, 0.0, 25_000.0), 360.0, 3_600.0 / 1.21),
+    ] {
+        let flight = vec![waypoint(0.0, 0.0, 0.0, 25_000.0), end];
+        let (fraction, dosage, _) = figures(&data, Integration::Path, &flight);
+        let lost_s = inside_s - fraction * 3_600.0;
+        assert!((-1e-6..step_s).contains(&lost_s), "{lost_s} s of {inside_s} s are lost");
+        assert_close(dosage.expect("a dosage"), 3e-3 * fraction * 3_600.0, 1e-6, "dosage");
+        // Of waypoints alone the segment is the step.
+        assert_eq!(figures(&data, Integration::Waypoints, &flight).0, 0.0);
+    }
+    // Pressure altitude is linear in time: 1.4 km of 5.2 km lie within.
+    let descent = vec![waypoint(0.0, 0.0, 0.0, 25_000.0), waypoint(3_600.0, 0.0, 0.0, 50_000.0)];
+    let altitude_m = |hpa: f64| 44_330.77 * (1.0 - (hpa / 1013.25_f64).powf(0.190_263));
+    let inside_s = 3_600.0 * (altitude_m(250.0) - altitude_m(300.0)) / (altitude_m(250.0) - altitude_m(500.0));
+    let (fraction, dosage, _) = figures(&data, Integration::Path, &descent);
+    let lost_s = inside_s - fraction * 3_600.0;
+    assert!((-1.0..3_600.0 / 20.0).contains(&lost_s), "{lost_s} s of {inside_s} s are lost");
+    assert_close(dosage.expect("a dosage"), 3e-3 * fraction * 3_600.0, 1e-6, "dosage");
 }
 
 /// Poles, seam, first and last time and level: nodes belong to the field.

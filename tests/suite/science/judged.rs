@@ -212,12 +212,25 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
     };
     let (stride, climb) = (random.within(0.1, if is_global { 15.0 } else { 3.0 }), random.within(0.0, 6_000.0));
     let n = 1 + random.below(70);
+    // Some pass the field's times, and fly along its nodes.
+    let is_on_nodes = random.below(3) == 0;
+    let snap = |values: &[f64], x: f64, random: &mut Random| {
+        if is_on_nodes && random.below(2) == 0 { any(values, random) } else { x }
+    };
     (0..n)
         .map(|_| {
+            let before_s = time_s;
             time_s += random.within(1.0, 900.0);
-            longitude += random.within(-0.4, 1.0) * stride;
-            latitude = (latitude + random.within(-1.0, 1.0) * stride).clamp(-90.0, 90.0);
+            if let Some(&node) = axes.times_s.iter().find(|&&t| is_on_nodes && before_s < t && t < time_s) {
+                time_s = node;
+            }
+            longitude = snap(&axes.longitudes_deg, longitude + random.within(-0.4, 1.0) * stride, random);
+            latitude = snap(&axes.latitudes_deg, latitude + random.within(-1.0, 1.0) * stride, random);
+            latitude = latitude.clamp(-90.0, 90.0);
             pressure_pa = (pressure_pa + random.within(-1.0, 1.0) * climb).clamp(9_000.0, 104_000.0);
+            if let Levels::Pressure(levels) = &axes.levels {
+                pressure_pa = snap(levels, pressure_pa, random);
+            }
             // As a fleet keeps it.
             waypoint(time_s, (longitude + 180.0).rem_euclid(360.0) - 180.0, latitude, pressure_pa)
         })

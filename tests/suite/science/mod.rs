@@ -11,7 +11,7 @@
 //! | the CPU, where a GPU computes | `cuda/` |
 
 mod analytic;
-mod cuda;
+pub mod cuda;
 mod edges;
 mod figures;
 mod invariants;

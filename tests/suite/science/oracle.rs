@@ -1,8 +1,9 @@
 //! The naive implementation: everything in double precision, axes searched
 //! from one end to the other, sixteen corners weighed one by one.
 //!
-//! It shares no code with the engine. What is missing at any corner of a cell
-//! is missing in the cell; a step counts when both its ends have a value.
+//! It shares no code with the engine. What is missing at a corner of a cell is
+//! missing in the cell, but where the corner has no weight: on a node of an
+//! axis. A step counts when both its ends have a value.
 
 use std::collections::BTreeMap;
 
@@ -44,6 +45,9 @@ pub struct Figures {
 
 /// Relative error that single-precision corners and weights may have.
 pub const SLACK: f64 = 6e-7;
+
+/// A corner weighs nothing where its part along an axis is smaller.
+const NO_WEIGHT: f64 = 1e-6;
 
 /// What a contaminant's variable holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -168,11 +172,15 @@ impl Oracle<'_> {
             let side = |axis: Between, bit: usize| {
                 if corner >> bit & 1 == 1 { (axis.1, axis.2) } else { (axis.0, 1.0 - axis.2) }
             };
-            let (t, k, y, x) = (side(t, 0), side(k, 1), side(y, 2), side(x, 3));
-            let value = f64::from(self.field.value(variable, [member, t.0, k.0, y.0, x.0]));
-            sum += t.1 * k.1 * y.1 * x.1 * value;
+            let sides = [side(t, 0), side(k, 1), side(y, 2), side(x, 3)];
+            let [t, k, y, x] = sides.map(|side| side.0);
+            let value = f64::from(self.field.value(variable, [member, t, k, y, x]));
+            // A corner that is missing makes the sum so, where it has weight.
+            if value.is_nan() && sides.iter().any(|side| side.1 < NO_WEIGHT) {
+                continue;
+            }
+            sum += sides.iter().map(|side| side.1).product::<f64>() * value;
         }
-        // A corner that is missing makes the sum so.
         (!sum.is_nan()).then_some(sum)
     }
 

@@ -287,8 +287,13 @@ impl Stage {
 
     /// Hears events until every job submitted has been told of.
     pub async fn told(&mut self) -> Told {
+        self.told_within(SOON).await
+    }
+
+    /// The same, where an event may take longer than it should.
+    pub async fn told_within(&mut self, most: Duration) -> Told {
         while self.heard.endings.len() < self.submitted.len() {
-            let delivery = timeout(SOON, self.results.next()).await.unwrap_or_else(|_| {
+            let delivery = timeout(most, self.results.next()).await.unwrap_or_else(|_| {
                 let missing: Vec<_> = self.submitted.iter().filter(|j| !self.heard.endings.contains_key(*j)).collect();
                 panic!("not told of {missing:?}")
             });

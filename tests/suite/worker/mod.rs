@@ -5,8 +5,10 @@
 //! |---|---|
 //! | at every step, with deaths and failures in one process | `promises.rs` |
 //! | drains, commands, heartbeats, the admin server | `life.rs` |
+//! | a GPU that fails in a process on RabbitMQ | `devices.rs` |
 //! | whole processes on RabbitMQ: kill -9, poison, SIGTERM, secrets | `processes.rs` |
 
+mod devices;
 pub mod harness;
 mod life;
 pub mod processes;

@@ -103,13 +103,17 @@ impl Process {
         self.0.try_wait().expect("a process").is_some()
     }
 
-    async fn end(mut self) -> ExitStatus {
+    async fn end(self) -> ExitStatus {
+        self.end_within(SOON).await
+    }
+
+    pub async fn end_within(mut self, most: Duration) -> ExitStatus {
         let started = Instant::now();
         loop {
             if let Some(status) = self.0.try_wait().expect("a process") {
                 return status;
             }
-            assert!(started.elapsed() < SOON, "it does not end");
+            assert!(started.elapsed() < most, "it does not end");
             sleep(Duration::from_millis(20)).await;
         }
     }
@@ -122,7 +126,7 @@ impl Drop for Process {
     }
 }
 
-async fn place(name: &str) -> (Place, Arc<Amqp>) {
+pub async fn place(name: &str) -> (Place, Arc<Amqp>) {
     crate::broker::logs();
     let place = Broker::shared().place(name).await;
     let queue = place.queue();
@@ -288,7 +292,7 @@ async fn no_secret_is_logged_at_any_level() {
 }
 
 /// The end of a log, for the message of a test that fails.
-fn tail(log: &Path) -> String {
+pub fn tail(log: &Path) -> String {
     let text = fs::read_to_string(log).unwrap_or_default();
     let lines: Vec<&str> = text.lines().collect();
     lines[lines.len().saturating_sub(30)..].join("\n")

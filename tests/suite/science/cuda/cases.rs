@@ -104,6 +104,39 @@ pub fn many_flights() -> Case {
     }
 }
 
+/// Flights from all over the world through noise on a grid of 0.75°: nothing
+/// that is a little beside its place has the value that it has there.
+pub fn noise(flights: usize) -> Case {
+    let axes = Axes::new(
+        steps(0.0, 10_800.0, 3),
+        Levels::Pressure(vec![15_000.0, 20_000.0, 25_000.0, 30_000.0, 50_000.0, 100_000.0]),
+        steps(90.0, -0.75, 241),
+        steps(-180.0, 0.75, 480),
+    );
+    let names = ["c00", "c01", "c02", "c03"];
+    let mut field = Memory::default();
+    for (number, name) in names.iter().enumerate() {
+        field = field.with(name, "kg m-3", &axes, |n| {
+            let seed = n.longitude_deg * 12.9898 + n.latitude_deg * 78.233 + n.level * 0.379 + n.time_s * 0.013;
+            1e-8 * (0.1 + ((seed + number as f64).sin() * 43_758.545).rem_euclid(1.0))
+        });
+    }
+    let fleet = synthetic::fleet(flights, 60.0, 9, 0.0, 21_600.0);
+    Case {
+        name: "noise on a fine grid".to_owned(),
+        data: dataset(vec![field], naming(&names)),
+        request: request(Integration::Waypoints, &names, &[]),
+        rule: VerticalRule::LinearP,
+        phases: fleet.iter().map(|flight| vec![Phase::Cruise; flight.len()]).collect(),
+        fleet,
+    }
+}
+
+/// Three members, each computed after the other.
+pub fn ensemble() -> Case {
+    random("an ensemble", &Shape { members: 3, seed: 1, ..shape() }, Integration::Waypoints)
+}
+
 /// A field of more levels than a small device holds.
 pub fn many_levels(seed: u64) -> Case {
     random("thirty levels", &Shape { nodes: (3, 30, 7, 12), seed, ..shape() }, Integration::Path)

@@ -51,6 +51,7 @@ fn write_inputs(folder: &Path) {
     array(&field, "longitude", &axes[3..], "degrees_east", &evenly(12, 0.0, 30.0));
     let values: Vec<f32> = (0..3 * 4 * 7 * 12).map(|i| 1e-8 * (2.0 + (0.7 * i as f32).sin())).collect();
     array(&field, "ash", &axes, "kg m-3", &values);
+    array(&field, "so2", &axes, "kg m-3", &values);
     let mut rows = String::from("flight_id,time,longitude,latitude,altitude_ft\n");
     for flight in 0..20 {
         for i in 0..60 {
@@ -67,12 +68,22 @@ fn write_inputs(folder: &Path) {
 /// Computes in `folder`; flight, phase and dosage of each row, and the
 /// metadata.
 fn compute(folder: &Path, options: &[&str], log: &Path) -> (Vec<(String, f64)>, serde_json::Value) {
+    compute_with(folder, options, log, &[])
+}
+
+/// The same with these variables.
+fn compute_with(
+    folder: &Path,
+    options: &[&str],
+    log: &Path,
+    variables: &[(&str, &str)],
+) -> (Vec<(String, f64)>, serde_json::Value) {
     let out = folder.join("out.csv");
     let mut command = skydose(&["compute", "--threads", "2"]);
     command.args(options).args(["--field".as_ref(), folder.join("field.zarr").as_os_str()]);
     command.args(["--flights".as_ref(), folder.join("flights.csv").as_os_str(), "--out".as_ref(), out.as_os_str()]);
-    let output =
-        with_fake(&mut command, &folder.join("cache")).env("SKYDOSE_FAKE_NVRTC_LOG", log).output().expect("skydose");
+    with_fake(&mut command, &folder.join("cache")).env("SKYDOSE_FAKE_NVRTC_LOG", log);
+    let output = command.envs(variables.iter().copied()).output().expect("skydose");
     assert!(output.status.success(), "{options:?}: {}", text(&output));
     let table = std::fs::read_to_string(&out).expect("results");
     let mut lines = table.lines();
@@ -113,6 +124,36 @@ fn compute_on_a_gpu_says_so_and_gives_the_figures_of_the_cpu() {
             assert!((dosage - right).abs() <= tolerance * right.abs(), "{options:?} {row}: {dosage} {right}");
         }
     }
+}
+
+/// Who began is not who computed: the metadata say so.
+#[test]
+fn results_that_the_cpu_computed_after_a_gpu_failed_say_so() {
+    if is_real() {
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let (folder, log) = (folder.path(), folder.path().join("compilations"));
+    write_inputs(folder);
+    let (right, _) = compute(folder, &["--backend", "cpu"], &log);
+    // The self-test has three launches; the last one of these flights fails.
+    let (rows, metadata) = compute_with(folder, &["--backend", "cuda"], &log, &[("SKYDOSE_FAKE_FAULT", "sticky:4")]);
+    let by = metadata["backend"].as_str().expect("a backend");
+    assert!(by.starts_with("cpu after GPU 0") && by.contains("CUDA_ERROR_ILLEGAL_ADDRESS"), "{metadata}");
+    assert_eq!(rows, right);
+}
+
+#[test]
+fn the_demo_computes_on_the_backend_that_is_named() {
+    if Driver::load().is_ok() {
+        eprintln!("skipped: this machine has an NVIDIA driver");
+        return;
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let out = folder.path().join("demo");
+    let output = skydose(&["demo", "--backend", "cuda", "--out"]).arg(&out).output().expect("skydose");
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output));
+    assert!(text(&output).contains("--backend cuda: no NVIDIA driver"), "{}", text(&output));
 }
 
 #[test]

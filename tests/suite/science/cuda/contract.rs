@@ -198,6 +198,22 @@ mod contained {
         assert_eq!(cuda.health(), Health::Well);
     }
 
+    /// `SKYDOSE_TEST_FLIGHTS` asks for more flights than a run of the suite has
+    /// time for; `docs/gpu.md` has what they came to.
+    #[test]
+    #[ignore = "its parent runs it with a driver"]
+    fn peaks() {
+        let flights = std::env::var("SKYDOSE_TEST_FLIGHTS").map_or(100, |n| n.parse().expect("a number"));
+        let case = cases::noise(flights);
+        let pairs = [answers(&open(unchecked()), &case), answers(&Cpu::new(), &case)].map(|rows| rows.concat());
+        let peaks = pairs[0].iter().zip(&pairs[1]).filter_map(|(a, e)| Some((a.peak?.mg_m3, e.peak?.mg_m3)));
+        let differences: Vec<f64> = peaks.map(|(a, e)| ((a - e) / e).abs()).collect();
+        let beyond = differences.iter().filter(|d| **d > FLOAT32.value).count();
+        let largest = differences.iter().copied().fold(0.0, f64::max);
+        println!("{} peaks, {beyond} beyond 1e-6, the largest {largest:e}", differences.len());
+        assert!(differences.len() > 2 * flights && beyond == 0, "{beyond} peaks beyond 1e-6, the largest {largest:e}");
+    }
+
     #[test]
     #[ignore = "its parent runs it with a driver"]
     fn windows() {
@@ -253,6 +269,11 @@ fn float32_fields_give_the_figures_of_the_cpu() {
 #[test]
 fn float16_fields_give_them_within_a_thousandth() {
     inside("contract::contained::float16", &[]);
+}
+
+#[test]
+fn peaks_in_a_field_of_noise_are_those_of_the_cpu() {
+    inside("contract::contained::peaks", &[]);
 }
 
 #[test]

@@ -23,8 +23,8 @@ use crate::science::PLENTY;
 /// What a contained test expects, in its environment.
 const EXPECT: &str = "SKYDOSE_TEST_EXPECT";
 
-/// The rows, whoever computed them, and what was remarked.
-fn by_whoever(backend: &dyn Backend, case: &Case) -> (Vec<Vec<Exposure>>, String) {
+/// The rows, whoever computed them, and what there is to tell of that.
+fn by_whoever(backend: &dyn Backend, case: &Case) -> (Vec<Vec<Exposure>>, Spent) {
     let passes = case.request.passes(&case.data).expect("passes");
     let flights = Flights { fleet: &case.fleet, phases: &case.phases };
     let run =
@@ -32,7 +32,7 @@ fn by_whoever(backend: &dyn Backend, case: &Case) -> (Vec<Vec<Exposure>>, String
     let mut spent = Spent::default();
     let passed = run.run(&passes, &flights, &mut spent).expect("a run");
     let answers = Answers::new(&passes, &flights, &passed, case.data.members());
-    ((0..case.fleet.len()).map(|i| answers.of(i)).collect(), spent.remarks.join("; "))
+    ((0..case.fleet.len()).map(|i| answers.of(i)).collect(), spent)
 }
 
 fn expected() -> String {
@@ -51,7 +51,8 @@ mod contained {
         let cuda = open(settings);
         let case = &cases::many_flights();
         let right = answers(&Cpu::new(), case);
-        let (first, remarks) = by_whoever(&cuda, case);
+        let (first, spent) = by_whoever(&cuda, case);
+        let remarks = spent.remarks.join("; ");
         compare_all(case, &first, &right);
         let text = expected();
         let (health, what) = text.split_once(": ").expect("a health and a remark");
@@ -63,13 +64,54 @@ mod contained {
             }
         }
         assert!(if what == "none" { remarks.is_empty() } else { remarks.contains(what) }, "{remarks:?}");
-        let (second, remarks) = by_whoever(&cuda, case);
+        let (second, spent) = by_whoever(&cuda, case);
+        let remarks = spent.remarks.join("; ");
         compare_all(case, &second, &right);
         if health == "quarantined" && std::env::var_os("SKYDOSE_FAKE_DEVICES").is_none() {
             assert!(remarks.contains("quarantined") && remarks.contains("computed on the CPU"), "{remarks}");
         }
         if std::env::var_os("SKYDOSE_FAKE_DEVICES").is_some() {
             assert!(remarks.is_empty(), "the other device goes on: {remarks}");
+        }
+    }
+
+    /// The device is lost in the second of three members: the first is its
+    /// work, the others are the CPU's, and both are told.
+    #[test]
+    #[ignore = "its parent runs it with a driver"]
+    fn midway() {
+        let cuda = open(Settings { check_fraction: 0.0, ..Settings::default() });
+        let case = &cases::ensemble();
+        let (rows, spent) = by_whoever(&cuda, case);
+        compare_all(case, &rows, &answers(&Cpu::new(), case));
+        let flights = case.fleet.len();
+        assert_eq!((spent.computed.asked, spent.computed.instead), (flights, 2 * flights), "{:?}", spent.computed);
+        let by = spent.computed.by("cuda");
+        assert!(by.starts_with("cuda, cpu after GPU 0") && by.contains("CUDA_ERROR_ILLEGAL_ADDRESS"), "{by}");
+        let (_, spent) = by_whoever(&cuda, case);
+        let by = spent.computed.by("cuda");
+        assert!(by.starts_with("cpu after") && by.contains("quarantined"), "{by}");
+    }
+
+    /// A device too small for all levels of two times: what its budget holds.
+    #[test]
+    #[ignore = "its parent runs it with a driver"]
+    fn levels() {
+        let plane = f64::from(7 * 13 * 8 * 4);
+        let memory = 8_589_934_592.0;
+        let case = &cases::many_levels(1);
+        let right = answers(&Cpu::new(), case);
+        for (levels, gives_up) in [(18.0, false), (0.5, true)] {
+            let field_share = (levels * 2.0 * plane + 1.0) / memory;
+            let cuda = open(Settings { field_share, check_fraction: 0.0, ..Settings::default() });
+            let (rows, spent) = by_whoever(&cuda, case);
+            compare_all(case, &rows, &right);
+            assert_eq!(cuda.health(), Health::Well);
+            assert_eq!(spent.computed.instead > 0, gives_up, "{levels} levels: {:?}", spent.computed);
+            if gives_up {
+                let why = spent.computed.why.expect("a reason");
+                assert!(why.contains("the levels that one flight needs of two times"), "{why}");
+            }
         }
     }
 
@@ -117,6 +159,22 @@ fn every_fault_leaves_the_same_figures() {
     ] {
         inside("faults::contained::run", &[("SKYDOSE_FAKE_FAULT", fault), (EXPECT, expect)]);
     }
+}
+
+#[test]
+fn a_device_lost_midway_is_told_beside_who_went_on() {
+    if is_real() {
+        return;
+    }
+    inside("faults::contained::midway", &[("SKYDOSE_FAKE_FAULT", "sticky:3")]);
+}
+
+#[test]
+fn levels_that_do_not_fit_come_in_bands_and_those_of_one_flight_go_to_the_cpu() {
+    if is_real() {
+        return;
+    }
+    inside("faults::contained::levels", &[]);
 }
 
 #[test]

@@ -70,14 +70,21 @@ fn hash(folders: &[&str]) -> u64 {
     hasher.finish()
 }
 
-/// Makes a command find the fake driver and compiler, and gives it a cache.
-fn with_fake<'a>(command: &'a mut Command, cache: &Path) -> &'a mut Command {
+/// What makes a process find the fake driver and compiler, and gives it a
+/// cache.
+pub fn fake_environment(cache: &Path) -> Vec<(&'static str, String)> {
     let Fake { libraries, kernels } = fake();
-    command
-        .env("LD_LIBRARY_PATH", libraries)
-        .env("SKYDOSE_FAKE_SHIM", root().join("tests/cuda/shim/build"))
-        .env("SKYDOSE_FAKE_CACHE", kernels)
-        .env("SKYDOSE_CACHE", cache)
+    let text = |path: &Path| path.to_str().expect("a path in UTF-8").to_owned();
+    vec![
+        ("LD_LIBRARY_PATH", text(libraries)),
+        ("SKYDOSE_FAKE_SHIM", text(&root().join("tests/cuda/shim/build"))),
+        ("SKYDOSE_FAKE_CACHE", text(kernels)),
+        ("SKYDOSE_CACHE", text(cache)),
+    ]
+}
+
+fn with_fake<'a>(command: &'a mut Command, cache: &Path) -> &'a mut Command {
+    command.envs(fake_environment(cache))
 }
 
 /// Runs the ignored test `name` of this file's folder in a process with the
