@@ -224,7 +224,12 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
             if let Some(&node) = axes.times_s.iter().find(|&&t| is_on_nodes && before_s < t && t < time_s) {
                 time_s = node;
             }
-            longitude = snap(&axes.longitudes_deg, longitude + random.within(-0.4, 1.0) * stride, random);
+            longitude += random.within(-0.4, 1.0) * stride;
+            if is_global {
+                // In a region the ends of the axis, turned to -180 to 180, would
+                // lie within rounding on either side of its edge.
+                longitude = snap(&axes.longitudes_deg, longitude, random);
+            }
             latitude = snap(&axes.latitudes_deg, latitude + random.within(-1.0, 1.0) * stride, random);
             latitude = latitude.clamp(-90.0, 90.0);
             pressure_pa = (pressure_pa + random.within(-1.0, 1.0) * climb).clamp(9_000.0, 104_000.0);
