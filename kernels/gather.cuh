@@ -56,26 +56,26 @@ __device__ inline void load(u64 values, u64 at, float (&out)[WIDTH]) {
 }
 
 // Grid points of a cell's corners: the lowest one, the level below, and both
-// again one latitude to the north; their eastern neighbours are one further,
-// or none where the east has no weight.
+// again one latitude to the north; their eastern neighbours follow them.
 struct Corners {
     u64 at[4];
-    u64 east;
 };
 
-__device__ inline Corners corners_of(u64 at, u64 plane, u64 row, u64 east) {
-    return {{at, at + plane, at + row, at + plane + row}, east};
+__device__ inline Corners corners_of(const Grid& grid, u32 point) {
+    const u64 at = point;
+    return {{at, at + grid.plane, at + grid.row, at + grid.plane + grid.row}};
 }
 
-// Channels `first` and on of one slab, in space alone.
-__device__ inline void gather_slab(const Slab* slab, const Corners& corners, const Cell& cell, u32 first,
+// Channels `first` and on of one slab, in space alone; eastern neighbours are
+// `step` points further.
+__device__ inline void gather_slab(const Slab* slab, const Corners& corners, u32 step, const Cell& cell, u32 first,
                                    float (&out)[WIDTH]) {
     float side[2][WIDTH];
 #pragma unroll
     for (u32 east = 0; east < 2; ++east) {
         float corner[4][WIDTH];
 #pragma unroll
-        for (u32 i = 0; i < 4; ++i) load(slab->values, (corners.at[i] + east * corners.east) * CHANNELS + first, corner[i]);
+        for (u32 i = 0; i < 4; ++i) load(slab->values, (corners.at[i] + east * step) * CHANNELS + first, corner[i]);
 #pragma unroll
         for (u32 j = 0; j < WIDTH; ++j) {
             side[east][j] = lerp(lerp(corner[0][j], corner[1][j], cell.level),
@@ -87,13 +87,13 @@ __device__ inline void gather_slab(const Slab* slab, const Corners& corners, con
 }
 
 // Channels `first` and on at a point between these corners.
-__device__ inline void weigh(const Interval& interval, const Corners& corners, const Cell& cell, u32 first,
+__device__ inline void weigh(const Interval& interval, const Corners& corners, u32 step, const Cell& cell, u32 first,
                              float (&out)[WIDTH]) {
     if constexpr (HALF) {
         // Each time has its own scale, so space comes first.
         float later[WIDTH];
-        gather_slab(interval.earlier, corners, cell, first, out);
-        gather_slab(interval.later, corners, cell, first, later);
+        gather_slab(interval.earlier, corners, step, cell, first, out);
+        gather_slab(interval.later, corners, step, cell, first, later);
 #pragma unroll
         for (u32 j = 0; j < WIDTH; ++j) out[j] = lerp(out[j], later[j], cell.time);
     } else {
@@ -106,7 +106,7 @@ __device__ inline void weigh(const Interval& interval, const Corners& corners, c
             float corner[4][WIDTH];
 #pragma unroll
             for (u32 i = 0; i < 4; ++i) {
-                const u64 at = (corners.at[i] + east * corners.east) * CHANNELS + first;
+                const u64 at = (corners.at[i] + east * step) * CHANNELS + first;
                 float after[WIDTH];
                 load(earlier, at, corner[i]);
                 load(later, at, after);
@@ -127,7 +127,7 @@ __device__ inline void weigh(const Interval& interval, const Corners& corners, c
 __device__ inline bool is_on_node(float weight) { return is_none(weight) || is_all(weight); }
 
 // Where an axis has all its weight at one end, both ends become that one.
-__device__ inline void join(float weight, u64& low, u64& step) {
+__device__ inline void join(float weight, u32& low, u32& step) {
     if (is_all(weight)) low += step;
     if (is_on_node(weight)) step = 0;
 }
@@ -143,12 +143,13 @@ __device__ inline void look_again(Interval interval, const Grid& grid, const Cel
                                   float (&out)[WIDTH]) {
     if (is_all(cell.time)) interval.earlier = interval.later;
     if (is_none(cell.time)) interval.later = interval.earlier;
-    u64 at = cell.point, plane = grid.plane, row = grid.row, east = 1;
-    join(cell.level, at, plane);
-    join(cell.latitude, at, row);
-    join(cell.longitude, at, east);
+    u32 point = cell.point, plane = grid.plane, row = grid.row, step = 1;
+    join(cell.level, point, plane);
+    join(cell.latitude, point, row);
+    join(cell.longitude, point, step);
+    const u64 at = point;
     float again[WIDTH];
-    weigh(interval, corners_of(at, plane, row, east), cell, first, again);
+    weigh(interval, {{at, at + plane, at + row, at + plane + row}}, step, cell, first, again);
 #pragma unroll
     for (u32 j = 0; j < WIDTH; ++j) out[j] = is_missing(out[j]) ? again[j] : out[j];
 }
@@ -156,7 +157,7 @@ __device__ inline void look_again(Interval interval, const Grid& grid, const Cel
 // Channels `first` and on at a cell's point.
 __device__ inline void gather(const Interval& interval, const Grid& grid, const Cell& cell, u32 first,
                               float (&out)[WIDTH]) {
-    weigh(interval, corners_of(cell.point, grid.plane, grid.row, 1), cell, first, out);
+    weigh(interval, corners_of(grid, cell.point), 1, cell, first, out);
     if constexpr (MISSING) {
         bool lacks = false;
 #pragma unroll

@@ -215,8 +215,14 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
     // Some pass the field's times, and fly along its nodes.
     let is_on_nodes = random.below(3) == 0;
     let snap = |values: &[f64], x: f64, random: &mut Random| {
-        if is_on_nodes && random.below(2) == 0 { any(values, random) } else { x }
+        if is_on_nodes && !values.is_empty() && random.below(2) == 0 { any(values, random) } else { x }
     };
+    // At the edges of a region rounding decides what lies inside: longitudes
+    // are turned to -180 to 180, and a GPU has latitudes to 1e-9 degrees.
+    let edges = |values: &[f64]| values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
+    let (south, north) = edges(&axes.latitudes_deg);
+    let is_inner = |x: &&f64| is_global || (**x > south && **x < north);
+    let latitudes: Vec<f64> = axes.latitudes_deg.iter().filter(is_inner).copied().collect();
     (0..n)
         .map(|_| {
             let before_s = time_s;
@@ -226,11 +232,9 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
             }
             longitude += random.within(-0.4, 1.0) * stride;
             if is_global {
-                // In a region the ends of the axis, turned to -180 to 180, would
-                // lie within rounding on either side of its edge.
                 longitude = snap(&axes.longitudes_deg, longitude, random);
             }
-            latitude = snap(&axes.latitudes_deg, latitude + random.within(-1.0, 1.0) * stride, random);
+            latitude = snap(&latitudes, latitude + random.within(-1.0, 1.0) * stride, random);
             latitude = latitude.clamp(-90.0, 90.0);
             pressure_pa = (pressure_pa + random.within(-1.0, 1.0) * climb).clamp(9_000.0, 104_000.0);
             if let Levels::Pressure(levels) = &axes.levels {
