@@ -57,7 +57,7 @@ constexpr u32 ROUND = WARP / GROUP;                 // samples a round
 
 // Blocks that a multiprocessor holds at a time: with 4, a thread has 128
 // registers, with 3 it has 168.
-constexpr u32 BLOCKS = PATH || DOSE || DENSE || HYBRID ? 3 : 4;
+constexpr u32 BLOCKS = PATH || DOSE || DENSE || HYBRID || MISSING ? 3 : 4;
 
 static_assert(CHANNELS == 1 || CHANNELS == 2 || CHANNELS == 4 || CHANNELS == 8 || CHANNELS == 16,
               "SKYDOSE_CHANNELS is 1, 2, 4, 8 or 16");

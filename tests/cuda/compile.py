@@ -5,8 +5,8 @@ and spills as a table. Fails on an error, a warning or a spill.
     compile.py LIBNVRTC [ARCHITECTURE...]
 
 A specialisation is a row; those here are all numbers of channels in both
-precisions of the plain program (waypoints, nothing missing, thresholds), the
-usual one of paths, and such as have every feature on, so that each value of
+precisions of the plain program (waypoints, nothing missing, thresholds), some
+of it where values are missing, the usual one of paths, and such as have every feature on, so that each value of
 each option occurs.
 """
 
@@ -28,6 +28,7 @@ PLAIN = {"PATH": 0, "MISSING": 0, "THRESHOLDS": 1}
 FULL = {"PATH": 1, "MISSING": 1, "THRESHOLDS": 1, "DOSE": 1, "ROLLING": 1}
 SPECIALISATIONS = (
     [{"CHANNELS": n, "HALF": half, **PLAIN} for n in (1, 2, 4, 8, 16) for half in (0, 1)]
+    + [{"CHANNELS": n, "PATH": 0, "MISSING": 1} for n in (4, 8, 16)]
     + [{"CHANNELS": 8, "PATH": 1, "MISSING": 0}, {"CHANNELS": 4, "PATH": 1, "LEVELS": 2, "MISSING": 1}]
     + [
         {"CHANNELS": 8, "LEVELS": 1, "DENSITY": 2, "LOG": 1, **FULL},

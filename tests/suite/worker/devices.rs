@@ -19,11 +19,11 @@ const LONG: Duration = Duration::from_secs(4 * SOON.as_secs());
 /// Of a process whose device is not to be trusted.
 const QUARANTINED: i32 = 4;
 
-/// After the self-tests' launches, amid those of the first jobs.
+/// After the four launches of the self-tests, amid those of the first jobs.
 const FAULTS: [(&str, &str); 3] = [
-    ("sticky:4", "CUDA_ERROR_ILLEGAL_ADDRESS"),
-    ("hang:4", "no answer for"),
-    ("garbage:4", "is not what the CPU computes"),
+    ("sticky:6", "CUDA_ERROR_ILLEGAL_ADDRESS"),
+    ("hang:6", "no answer for"),
+    ("garbage:6", "is not what the CPU computes"),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
