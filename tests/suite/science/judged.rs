@@ -217,8 +217,9 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
     let snap = |values: &[f64], x: f64, random: &mut Random| {
         if is_on_nodes && !values.is_empty() && random.below(2) == 0 { any(values, random) } else { x }
     };
-    // At the edges of a region rounding decides what lies inside: longitudes
-    // are turned to -180 to 180, and a GPU has latitudes to 1e-9 degrees.
+    // At the edges of a region rounding decides what lies inside: a GPU has
+    // latitudes to 1e-9 degrees. Longitudes are turned to -180 to 180 by both
+    // sides in ways of their own: `edges.rs` has their nodes.
     let edges = |values: &[f64]| values.iter().fold((f64::MAX, f64::MIN), |(a, b), &x| (a.min(x), b.max(x)));
     let (south, north) = edges(&axes.latitudes_deg);
     let is_inner = |x: &&f64| is_global || (**x > south && **x < north);
@@ -231,9 +232,6 @@ fn flight(axes: &Axes, is_global: bool, random: &mut Random) -> Vec<Waypoint> {
                 time_s = node;
             }
             longitude += random.within(-0.4, 1.0) * stride;
-            if is_global {
-                longitude = snap(&axes.longitudes_deg, longitude, random);
-            }
             latitude = snap(&latitudes, latitude + random.within(-1.0, 1.0) * stride, random);
             latitude = latitude.clamp(-90.0, 90.0);
             pressure_pa = (pressure_pa + random.within(-1.0, 1.0) * climb).clamp(9_000.0, 104_000.0);
