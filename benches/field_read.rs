@@ -7,6 +7,7 @@ use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_m
 use serde_json::Map;
 use skydose::field::{
     Levels, Window,
+    dataset::ValueRule,
     zarr::{
         self,
         prepared::{Compression, PreparedLayout, PreparedVariable, band},
@@ -30,6 +31,7 @@ fn prepare(dir: &Path, compression: Compression) -> Result<(), skydose::field::F
             long_name: None,
             units: Some("kg kg**-1".to_owned()),
             vertical: true,
+            interpolation: ValueRule::Linear,
         }],
         times_s: (0..TIMES).map(|t| 1_577_836_800.0 + 10_800.0 * t as f64).collect(),
         levels: Levels::Pressure((1..=LEVELS).map(|k| 4_000.0 * f64::from(k)).collect()),

@@ -67,15 +67,16 @@ class Figures:
         return columns
 
 
-def table(figures, own, reference):
-    """Lines of a Markdown table, slowest first."""
+def table(figures, own, one, reference):
+    """Lines of a Markdown table, slowest first; `one` is skydose on one thread."""
     yield (
-        "| what | threads | best, s | median / best | million samples/s | skydose is faster by | peak GB "
-        "| value | dosage | peak | time above, s |"
+        "| what | threads | best, s | median / best | million samples/s | skydose is faster by | per core by "
+        "| peak GB | value | dosage | peak | time above, s |"
     )
-    yield "|---|---|---|---|---|---|---|---|---|---|---|"
+    yield "|---|---|---|---|---|---|---|---|---|---|---|---|"
     for f in sorted(figures, key=lambda f: f.rate):
         ratio = f"{f.best / own.best:.1f}" if own else "–"
+        per_core = f"{f.best * f.first['threads'] / one.best:.1f}" if one else "–"
         cells = [
             f.first["name"],
             f.first["threads"],
@@ -83,6 +84,7 @@ def table(figures, own, reference):
             f"{f.spread:.2f}",
             f"{f.rate:.3g}",
             ratio,
+            per_core,
             f"{f.peak_gb:.1f}",
             *f.differences(reference),
         ]
@@ -140,7 +142,7 @@ def main():
         if part:
             own = part.get(OWN) or part.get(OWN + FILES)
             print(f"### {heading}\n")
-            print("\n".join(table(part.values(), own, reference)) + "\n")
+            print("\n".join(table(part.values(), own, part.get(OWN + ONE), reference)) + "\n")
             for line in scaling(part):
                 print(line + "\n")
     if read:
@@ -149,6 +151,7 @@ def main():
         for line in scaling(read):
             print(line + "\n")
     print(
+        f"Per core: its seconds times its threads, over those of skydose on one thread.\n"
         f"A sample is a waypoint and a species. Value, dosage and peak: largest relative difference from\n"
         f"{first['name']} (float64), against at least {FLOOR:g} of the species' largest;\n"
         f"values of the first waypoints only. Time above: largest difference in seconds.\n"

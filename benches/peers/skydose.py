@@ -5,7 +5,7 @@
 `files` times the whole COMMAND, which writes results as Parquet to the path
 that stands for RESULTS in it. `memory` takes the seconds from the JSON that
 COMMAND prints on its last line: {"seconds": [...]}; `read` too, and the bytes
-of the field's values.
+of the field's values. Whatever else the JSON holds is kept.
 """
 
 import argparse

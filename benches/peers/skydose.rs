@@ -10,6 +10,11 @@
 //! last line is `{"seconds": [...]}`; R holds the figures as `compute` writes
 //! them.
 //!
+//! `bound --field F --dataset D --flights P --threads N --repeat K` times what
+//! no way of interpolating goes below: reading, at random places, as many cache
+//! lines as the flights meet anew from waypoint to waypoint, from as much
+//! memory as the field takes. Its last line is `{"seconds": [...]}`.
+//!
 //! `read --field F --dataset D --threads N --repeat K` times the reading of
 //! all times of F into the form that is computed from; its last line is
 //! `{"seconds": [...], "bytes": B}`, with the bytes of float32 in F.
@@ -32,15 +37,16 @@ use skydose::{
     },
     field::{
         Levels,
-        dataset::{Dataset, DatasetFile},
+        dataset::{Dataset, DatasetFile, Field, ValueRule},
+        slab::{Slab, padded},
         zarr::{
             prepared::{Compression, PreparedLayout, PreparedVariable, band},
             writer::PreparedWriter,
         },
     },
-    grid::VerticalRule,
+    grid::{Axis, VerticalRule},
     job::outcome::{self, Metadata, OutputFormat},
-    trajectory::{self, ReadOptions, phase::Phase, synthetic},
+    trajectory::{self, ReadOptions, Trajectory, phase::Phase, synthetic},
 };
 
 const HPA: [f64; 25] = [
@@ -74,6 +80,10 @@ fn main() -> Result<(), Failure> {
             let paths = [option("--field")?, option("--dataset")?, option("--flights")?, option("--out")?];
             memory(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
         }
+        Some("bound") => {
+            let paths = [option("--field")?, option("--dataset")?, option("--flights")?];
+            bound(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
+        }
         Some("read") => {
             let paths = [option("--field")?, option("--dataset")?];
             read(&paths.map(PathBuf::from), option("--threads")?.parse()?, option("--repeat")?.parse()?)
@@ -83,7 +93,7 @@ fn main() -> Result<(), Failure> {
             println!("nothing to measure alone: see benches/peers/run");
             Ok(())
         }
-        Some(other) => Err(format!("{other:?} is none of inputs, memory and read").into()),
+        Some(other) => Err(format!("{other:?} is none of inputs, memory, bound and read").into()),
     }
 }
 
@@ -105,6 +115,7 @@ fn inputs(flights: usize, step_deg: f64, species: usize, out: &PathBuf) -> Resul
                 long_name: Some(format!("species {i}")),
                 units: Some("kg m-3".to_owned()),
                 vertical: true,
+                interpolation: ValueRule::Linear,
             })
             .collect(),
         times_s: (0..TIMES).map(|t| START_S + t as f64 * STEP_S).collect(),
@@ -185,6 +196,68 @@ fn memory([field, dataset, flights, out]: &[PathBuf; 4], threads: usize, repeat:
     writer.finish()?;
     println!("{}", serde_json::json!({ "seconds": seconds }));
     Ok(())
+}
+
+/// Bytes of a cache line.
+const LINE: usize = 64;
+
+/// Reads as many cache lines as the flights need, at random.
+fn bound([field, dataset, flights]: &[PathBuf; 3], threads: usize, repeat: usize) -> Result<(), Failure> {
+    let dataset = Dataset::open(std::slice::from_ref(field), DatasetFile::read(dataset)?)?;
+    let passes = Request { integration: Integration::Waypoints, ..Request::default() }.passes(&dataset)?;
+    let [pass] = passes.as_slice() else { return Err("more than one pass".into()) };
+    let field = dataset.field(&pass.channels, VerticalRule::LinearP, None)?;
+    let fleet = trajectory::read(std::slice::from_ref(flights), &ReadOptions::default())?.fleet;
+    let lines: usize = fleet.iter().map(|flight| new_lines(&field, &flight)).sum();
+
+    let mut memory =
+        Slab::zeroed(field.grid.points() * field.times_s.len(), padded(pass.channels.len()).ok_or("wide")?)?;
+    memory.values_mut().fill(1.0);
+    let values = memory.values();
+    let places = u32::try_from(values.len() / (LINE / 4))?;
+    let mut random = fastrand::Rng::with_seed(1);
+    let chosen: Vec<u32> = (0..lines).map(|_| random.u32(0..places)).collect();
+    let mut seconds = Vec::new();
+    for _ in 0..repeat {
+        let started = now();
+        std::thread::scope(|scope| {
+            for part in chosen.chunks(lines.div_ceil(threads)) {
+                // Independent loads: as many are on their way as the core takes.
+                let read = || part.iter().map(|&line| values[line as usize * (LINE / 4)]).sum::<f32>();
+                scope.spawn(move || std::hint::black_box(read()));
+            }
+        });
+        seconds.push(started.elapsed().as_secs_f64());
+    }
+    let per_waypoint = lines as f64 / fleet.waypoints() as f64;
+    println!("{}", serde_json::json!({ "seconds": seconds, "lines_per_waypoint": per_waypoint }));
+    Ok(())
+}
+
+/// Cache lines of a flight's cells that its waypoint before did not touch.
+fn new_lines(field: &Field<'_>, flight: &Trajectory<'_>) -> usize {
+    let grid = &field.grid;
+    let width = padded(field.channels.len()).unwrap_or(1);
+    let (row, plane) = (grid.longitude.columns(), grid.longitude.columns() * grid.latitude.len());
+    let times = Axis::new("time", field.times_s.clone()).expect("ascending");
+    let (mut before, mut count) = (Vec::new(), 0);
+    for i in 0..flight.len() {
+        let level = grid.levels.locate_from(flight.pressure_pa[i], f64::NAN, &mut 0);
+        let column = grid.longitude.column_from(flight.longitude_deg[i], &mut 0);
+        let (time, latitude) = (times.locate(flight.time_s[i]), grid.latitude.locate(flight.latitude_deg[i]));
+        let (Some(time), Some(level), Some(latitude), Some(column)) = (time, level, latitude, column) else { continue };
+        let lowest = level.index * plane + latitude.index * row + column.index;
+        let mut touched = Vec::new();
+        for slab in [time.index, time.index + 1] {
+            for point in [lowest, lowest + row, lowest + plane, lowest + plane + row] {
+                let (first, last) = (point * width * 4 / LINE, ((point + 2) * width * 4 - 1) / LINE);
+                touched.extend((first..=last).map(|line| (slab, line)));
+            }
+        }
+        count += touched.iter().filter(|line| !before.contains(*line)).count();
+        before = touched;
+    }
+    count
 }
 
 /// Reads all times, again and again.

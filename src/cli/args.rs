@@ -130,13 +130,20 @@ pub(super) enum FormatArg {
 }
 
 impl Fields {
-    pub(super) fn open(&self) -> anyhow::Result<Dataset> {
+    pub(super) fn open(&self, memory: usize) -> anyhow::Result<(Dataset, usize)> {
         let file = match &self.dataset {
             Some(path) => DatasetFile::read(path).context("--dataset")?,
             None => DatasetFile::default(),
         };
-        Ok(Dataset::open(&self.field, file)?)
+        open_within(&self.field, file, memory)
     }
+}
+
+/// Files as one data set, and what their content leaves of `memory` bytes.
+pub(super) fn open_within(paths: &[PathBuf], file: DatasetFile, memory: usize) -> anyhow::Result<(Dataset, usize)> {
+    let dataset = Dataset::open_within(paths, file, memory as u64)?;
+    let held = usize::try_from(dataset.held_bytes()).unwrap_or(usize::MAX);
+    Ok((dataset, memory.saturating_sub(held)))
 }
 
 impl From<AltitudeUnitArg> for AltitudeUnit {

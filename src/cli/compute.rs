@@ -99,7 +99,7 @@ impl Compute {
         if !self.flights.time_shift.is_finite() {
             bail!("--time-shift is {}, expected seconds", self.flights.time_shift);
         }
-        let dataset = self.fields.open()?;
+        let (dataset, memory) = self.fields.open(memory)?;
         let request = self.asked.request()?;
         let passes = request.passes(&dataset)?;
         let vertical = VerticalRule::from(self.asked.vertical);

@@ -81,7 +81,7 @@ impl Prepare {
         };
         let options = format!("{VERSION} {:?} {file:?}", self.variable);
         let fingerprint = fingerprint(&self.paths, &options)?;
-        let dataset = Dataset::open(&self.paths, file)?;
+        let (dataset, memory) = args::open_within(&self.paths, file, memory)?;
         let preparation = Preparation::of(&dataset, &self.variable)?;
         let layout = preparation.layout(self.compression.into(), fingerprint);
         let what = describe(&layout);

@@ -61,7 +61,7 @@ impl Sample {
         if !self.flights.time_shift.is_finite() {
             bail!("--time-shift is {}, expected seconds", self.flights.time_shift);
         }
-        let dataset = self.fields.open()?;
+        let (dataset, memory) = self.fields.open(memory)?;
         let options =
             ReadOptions { altitude_unit: self.flights.altitude_unit.map(AltitudeUnit::from), ..ReadOptions::default() };
         let mut points = read_points(path, &options)?;

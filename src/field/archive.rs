@@ -10,7 +10,10 @@ use std::{
 
 use zip::{ZipArchive, read::ZipFile, result::ZipError};
 
-use super::{FIRST_BYTES, FieldError, FieldSource, Format, SOURCES};
+use super::{
+    FIRST_BYTES, FieldError, FieldSource, Format, SOURCES, Variable, Window,
+    dataset::{LevelPlace, ValueRule},
+};
 
 /// How much an archive may hold once unpacked, all its members together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -29,6 +32,55 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self { bytes: 16 << 30, harmless_bytes: 256 << 20, ratio: 100, members: 10_000 }
+    }
+}
+
+impl Limits {
+    /// The usual ones, and not more than `bytes` in all.
+    #[must_use]
+    pub fn within(bytes: u64) -> Self {
+        let usual = Self::default();
+        Self { bytes: usual.bytes.min(bytes), ..usual }
+    }
+}
+
+/// A field whose file was unpacked into memory.
+struct Unpacked {
+    inner: Box<dyn FieldSource>,
+    bytes: u64,
+}
+
+impl FieldSource for Unpacked {
+    fn format(&self) -> String {
+        self.inner.format()
+    }
+
+    fn path(&self) -> Option<&Path> {
+        self.inner.path()
+    }
+
+    fn levels_at(&self) -> LevelPlace {
+        self.inner.levels_at()
+    }
+
+    fn value_rule(&self, variable: usize) -> ValueRule {
+        self.inner.value_rule(variable)
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    fn variables(&self) -> &[Variable] {
+        self.inner.variables()
+    }
+
+    fn remarks(&self) -> &[String] {
+        self.inner.remarks()
+    }
+
+    fn read(&self, variable: usize, window: &Window, out: &mut [f32]) -> Result<(), FieldError> {
+        self.inner.read(variable, window, out)
     }
 }
 
@@ -118,7 +170,12 @@ fn open_member<R: Read + Seek>(
         return Err(FieldError::corrupt(name, format!("at least {found} bytes; {declared} were declared")));
     }
     *budget -= declared;
-    open(name, bytes).map(Some)
+    // Of several sources the first stands for the bytes that they share.
+    let mut held = declared;
+    let counted = open(name, bytes)?
+        .into_iter()
+        .map(|inner| -> Box<dyn FieldSource> { Box::new(Unpacked { inner, bytes: std::mem::take(&mut held) }) });
+    Ok(Some(counted.collect()))
 }
 
 fn fault(path: &Path, error: ZipError) -> FieldError {
@@ -173,6 +230,8 @@ mod tests {
         let sources = open(file.path()).unwrap();
         let names: Vec<&str> = sources.iter().map(|s| s.variables()[0].name.as_str()).collect();
         assert_eq!(names, ["so2", "co"]);
+        let held: Vec<u64> = sources.iter().map(|s| s.held_bytes()).collect();
+        assert_eq!(held, [field("so2").len() as u64, field("co").len() as u64]);
         let mut out = [0.0; 4];
         sources[1].read(0, &sources[1].variables()[0].whole(0), &mut out).unwrap();
         assert_eq!(out.map(f32::to_bits), [1.0, 2.0, 3.0, 4.0].map(f32::to_bits));
@@ -201,6 +260,9 @@ mod tests {
         assert!(message.contains("bomb.nc: 2097152 bytes once unpacked") && message.contains("unzip"), "{message}");
         assert!(refusal(file.path(), Limits { bytes: 1000, ..Limits::default() }).contains("at most 1000 are left"));
         assert!(refusal(file.path(), Limits { members: 0, ..Limits::default() }).contains("1 members"));
+        let message =
+            super::super::open_within(file.path(), 1000).map(|sources| sources.len()).unwrap_err().to_string();
+        assert!(message.contains("at most 1000 are left"), "{message}");
         // The limit is for all members together.
         let twice = zipped(&[("one.nc", &field("so2")), ("two.nc", &field("co"))]);
         let limits = Limits { bytes: field("so2").len() as u64 + 10, ..Limits::default() };

@@ -38,7 +38,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use self::dataset::LevelPlace;
+use self::dataset::{LevelPlace, ValueRule};
 
 /// One opened file or store.
 ///
@@ -56,6 +56,17 @@ pub trait FieldSource: Send + Sync {
     /// What a value at a level stands for, where the source itself says so.
     fn levels_at(&self) -> LevelPlace {
         LevelPlace::Point
+    }
+
+    /// How variable number `variable` is interpolated between its values,
+    /// where the source itself says so.
+    fn value_rule(&self, _variable: usize) -> ValueRule {
+        ValueRule::Linear
+    }
+
+    /// Bytes of the file's content that the source keeps in memory.
+    fn held_bytes(&self) -> u64 {
+        0
     }
 
     /// The gridded variables, in the file's order. Coordinates are not listed.
@@ -290,6 +301,14 @@ const FIRST_BYTES: u64 = 512;
 /// [`FieldError::Unknown`] says what a path of no known format looks like;
 /// otherwise as the format does.
 pub fn open(path: &Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
+    open_within(path, u64::MAX)
+}
+
+/// As [`open`]; an archive may unpack at most `bytes` into memory.
+///
+/// # Errors
+/// As [`open`]; [`FieldError::Unsupported`] where that is too little.
+pub fn open_within(path: &Path, bytes: u64) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
     let io = |source| FieldError::Io { path: path.to_owned(), source };
     let mut first = Vec::new();
     let folder = std::fs::metadata(path).map_err(io)?.is_dir();
@@ -297,6 +316,7 @@ pub fn open(path: &Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
         File::open(path).map_err(io)?.take(FIRST_BYTES).read_to_end(&mut first).map_err(io)?;
     }
     match SOURCES.iter().find(|format| (format.recognises)(path, &first)) {
+        Some(_) if archive::recognises(path, &first) => archive::open_within(path, archive::Limits::within(bytes)),
         Some(format) => (format.open)(path),
         None if folder => Err(FieldError::Unknown { path: path.to_owned(), found: "a folder".to_owned() }),
         None => Err(FieldError::Unknown { path: path.to_owned(), found: lookalike::describe(&first).to_owned() }),

@@ -123,33 +123,33 @@ impl LevelAxis {
         }
     }
 
-    /// The smallest pressure difference between neighbouring levels that a
-    /// path from one pressure to another \[Pa\] has to resolve.
+    /// Pressures of the levels, or of the layers' boundaries, downwards
+    /// \[Pa\]; of hybrid ones over the sea, close enough to choose a step.
     #[must_use]
-    pub fn finest_between(&self, from_pa: f64, to_pa: f64) -> f64 {
-        let (low, high) = (from_pa.min(to_pa), from_pa.max(to_pa));
-        let finest = |levels: usize, pa: &dyn Fn(usize) -> f64| {
-            let mut finest = f64::INFINITY;
-            for i in 1..levels {
-                let (above, below) = (pa(i - 1), pa(i));
-                // A level belongs to the step below it; beyond the ends the
-                // nearest steps count.
-                if (above <= high || i == 1) && (below > low || i + 1 == levels) {
-                    finest = finest.min(below - above);
-                }
-            }
-            finest
-        };
+    pub fn pressures_pa(&self) -> Vec<f64> {
         match self {
-            Self::Levels { axis, log: false } => finest(axis.len(), &|i| axis.values()[i]),
-            Self::Levels { axis, log: true } => finest(axis.len(), &|i| axis.values()[i].exp()),
-            Self::Layers { edges_pa } => finest(edges_pa.len(), &|i| edges_pa[i]),
+            Self::Levels { axis, log: false } => axis.values().to_vec(),
+            Self::Levels { axis, log: true } => axis.values().iter().map(|p| p.exp()).collect(),
+            Self::Layers { edges_pa } => edges_pa.clone(),
             Self::Hybrid { coefficients, .. } | Self::HybridLayers { coefficients } => {
-                // Over the sea: close enough to choose a step.
-                finest(coefficients.len(), &|i| coefficients[i].0 + coefficients[i].1 * 101_325.0)
+                coefficients.iter().map(|(a, b)| a + b * 101_325.0).collect()
             }
         }
     }
+}
+
+/// The smallest difference between neighbours of `levels_pa`, ascending, that
+/// a path from one pressure to another \[Pa\] has to resolve; infinite for a
+/// single level.
+#[must_use]
+pub fn finest_between(levels_pa: &[f64], from_pa: f64, to_pa: f64) -> f64 {
+    let Some(last) = levels_pa.len().checked_sub(1).filter(|&last| last > 0) else { return f64::INFINITY };
+    let (low, high) = (from_pa.min(to_pa), from_pa.max(to_pa));
+    // A level belongs to the step below it; beyond the ends the nearest steps
+    // count.
+    let first = levels_pa.partition_point(|&pa| pa <= low).clamp(1, last);
+    let end = levels_pa.partition_point(|&pa| pa <= high).clamp(1, last);
+    (first..=end).map(|i| levels_pa[i] - levels_pa[i - 1]).fold(f64::INFINITY, f64::min)
 }
 
 #[inline(always)]
@@ -220,17 +220,14 @@ mod tests {
     #[test]
     fn the_finest_step_on_the_way_counts() {
         let axis = LevelAxis::Layers { edges_pa: vec![10_000.0, 20_000.0, 21_000.0, 40_000.0] };
-        let between = |a, b| axis.finest_between(a, b);
+        let between = |a, b| finest_between(&axis.pressures_pa(), a, b);
         assert_eq!(between(39_000.0, 12_000.0).to_bits(), 1_000_f64.to_bits());
         assert_eq!(between(12_000.0, 13_000.0).to_bits(), 10_000_f64.to_bits());
         assert_eq!(between(30_000.0, 90_000.0).to_bits(), 19_000_f64.to_bits());
         assert_eq!(between(1_000.0, 2_000.0).to_bits(), 10_000_f64.to_bits());
-        assert_eq!(levels(true).finest_between(25_500.0, 10_500.0).round().to_bits(), 5_000_f64.to_bits());
-        assert!(
-            LevelAxis::Levels { axis: Axis::new("level", vec![1.0]).unwrap(), log: false }
-                .finest_between(1.0, 2.0)
-                .is_infinite()
-        );
+        let logarithms = levels(true).pressures_pa();
+        assert_eq!(finest_between(&logarithms, 25_500.0, 10_500.0).round().to_bits(), 5_000_f64.to_bits());
+        assert!(finest_between(&[1.0], 1.0, 2.0).is_infinite());
     }
 
     #[test]

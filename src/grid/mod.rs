@@ -9,7 +9,7 @@ pub mod level;
 pub mod longitude;
 
 pub use axis::{Axis, Located};
-pub use level::{LevelAxis, VerticalRule};
+pub use level::{LevelAxis, VerticalRule, finest_between};
 pub use longitude::LongitudeAxis;
 
 /// The axes of a field in memory.

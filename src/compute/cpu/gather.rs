@@ -6,10 +6,6 @@ use std::ops::Range;
 use super::{path::BLOCK, vector::Vectors};
 use crate::compute::prefetch;
 
-/// How many samples ahead corners are asked for: the memory answers while
-/// the samples before are computed.
-const AHEAD: usize = 24;
-
 /// Samples between two looks at what is to be asked for.
 const GROUP: usize = 8;
 
@@ -68,17 +64,19 @@ type Corners<'a, const S: usize> = [&'a [[f32; S]]; 4];
 
 impl Slabs<'_> {
     /// All channels at the first `values.len()` cells of a block; NaN where
-    /// a cell is not in memory.
+    /// a cell is not in memory. Meanwhile memory is asked for the cells of the
+    /// block that comes next.
     #[inline(always)]
     pub(super) fn gather<const S: usize, const N: usize, V: Vectors<N>>(
         &self,
         vectors: V,
         cells: &Cells,
         values: &mut [[f32; S]],
+        next: Option<&Cells>,
     ) {
         let len = values.len().min(BLOCK);
-        let starts = &cells.start[..cells.runs.min(BLOCK)];
-        let (mut from, mut asked) = (0, 0);
+        let mut asked = Asked { slabs: self, cells: next, runs: 0 };
+        let mut from = 0;
         while from < len {
             // A block seldom lies in more than one slab.
             let slab = cells.slab[from];
@@ -87,14 +85,18 @@ impl Slabs<'_> {
             let to = if differs == 0 { len } else { from + rest.iter().take_while(|&&other| other == slab).count() };
             let (earlier, later) = (self.corners(slab as usize), self.corners(slab as usize + 1));
             for group in (from..to).step_by(GROUP) {
-                while asked < starts.len() && usize::from(starts[asked]) < group + AHEAD {
-                    self.prefetch::<S>(cells, usize::from(starts[asked]));
-                    asked += 1;
-                }
+                asked.up_to::<S>(group + GROUP);
                 points::<S, N, V>(vectors, earlier, later, cells, group..(group + GROUP).min(to), values);
             }
             from = to;
         }
+        asked.up_to::<S>(BLOCK);
+    }
+
+    /// Asks memory for the cells of a block.
+    #[inline(always)]
+    pub(super) fn ask<const S: usize>(&self, cells: &Cells) {
+        Asked { slabs: self, cells: Some(cells), runs: 0 }.up_to::<S>(BLOCK);
     }
 
     #[inline(always)]
@@ -119,6 +121,26 @@ impl Slabs<'_> {
                     prefetch::line(slab, last);
                 }
             }
+        }
+    }
+}
+
+/// How many of a block's cells memory was asked for.
+struct Asked<'a> {
+    slabs: &'a Slabs<'a>,
+    cells: Option<&'a Cells>,
+    runs: usize,
+}
+
+impl Asked<'_> {
+    /// Asks for the cells of the points before `end`.
+    #[inline(always)]
+    fn up_to<const S: usize>(&mut self, end: usize) {
+        let Some(cells) = self.cells else { return };
+        let starts = &cells.start[..cells.runs.min(BLOCK)];
+        while self.runs < starts.len() && usize::from(starts[self.runs]) < end {
+            self.slabs.prefetch::<S>(cells, usize::from(starts[self.runs]));
+            self.runs += 1;
         }
     }
 }

@@ -9,6 +9,7 @@
 
 #![expect(clippy::needless_range_loop, reason = "lanes and samples are counted, as vector registers hold them")]
 
+mod block;
 mod gather;
 mod kernel;
 mod locate;
@@ -19,19 +20,28 @@ mod sample;
 mod session;
 #[cfg(test)]
 mod tests;
+mod unpacked;
 mod vector;
+mod walker;
 
 use rayon::prelude::*;
 
 pub use sample::{Places, sample};
 
 use self::{
+    block::Share,
     gather::Slabs,
     kernel::{Instructions, Scratch, Shared},
-    path::{Labelled, Steps},
+    path::Steps,
 };
 use super::{Backend, BackendFault, Batch, Description, Health, Session, Window, run::Flights};
 use crate::{exposure::program::Program, field::slab::padded};
+
+/// Shares that a thread takes, at least, where there are as many flights.
+const SHARES: usize = 8;
+
+/// Flights of a share.
+const MOST_FLIGHTS: usize = 32;
 
 /// All flights on the current rayon pool.
 #[derive(Debug, Clone, Copy)]
@@ -95,11 +105,10 @@ impl Cpu {
         };
         let (fleet, phases) = (batch.fleet, batch.phases);
         let scratch = || Scratch::<S>::new(program);
-        batch.states.par_iter_mut().enumerate().with_min_len(16).for_each_init(scratch, |scratch, (i, state)| {
-            let Some(flight) = fleet.get(i) else { return };
-            if state.is_due(&flight, window.end_s()) {
-                kernel::run::<S>(&shared, scratch, Labelled { flight, phases: &phases[i] }, state);
-            }
+        // Shares small enough that no thread waits for another at the end.
+        let flights = (batch.states.len() / (rayon::current_num_threads() * SHARES)).clamp(1, MOST_FLIGHTS);
+        batch.states.par_chunks_mut(flights).enumerate().for_each_init(scratch, |scratch, (i, states)| {
+            kernel::run::<S>(&shared, scratch, Share { fleet, phases, first: i * flights, states });
         });
     }
 }

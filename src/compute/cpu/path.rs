@@ -4,7 +4,7 @@ use crate::{
     atmosphere::{isa_altitude, isa_pressure},
     compute::state::Cursor,
     exposure::program::Integration,
-    grid::Grid,
+    grid::{Grid, finest_between},
     trajectory::{Trajectory, geodesy::GreatCircle, phase::Phase},
     units::{Altitude, Pressure},
 };
@@ -40,9 +40,10 @@ pub(super) struct Points {
 }
 
 /// How finely a grid is to be sampled: steps a unit along each axis.
-pub(crate) struct Steps<'a> {
+pub(crate) struct Steps {
     integration: Integration,
-    grid: &'a Grid,
+    /// Of the levels or the layers' boundaries, downwards.
+    levels_pa: Vec<f64>,
     per_longitude_deg: f64,
     per_latitude_deg: f64,
     per_level: f64,
@@ -58,14 +59,14 @@ pub(super) struct Labelled<'a> {
     pub phases: &'a [Phase],
 }
 
-impl<'a> Steps<'a> {
-    pub(crate) fn new(integration: Integration, grid: &'a Grid, times_s: &[f64]) -> Self {
+impl Steps {
+    pub(crate) fn new(integration: Integration, grid: &Grid, times_s: &[f64]) -> Self {
         let range_s = (times_s[0], times_s[times_s.len() - 1]);
         let shortest = times_s.windows(2).map(|w| w[1] - w[0]).fold(f64::INFINITY, f64::min);
         let per_level = if grid.levels.is_layered() { STEPS_PER_LAYER } else { STEPS_PER_CELL };
         Self {
             integration,
-            grid,
+            levels_pa: grid.levels.pressures_pa(),
             per_longitude_deg: STEPS_PER_CELL / grid.longitude.finest_step(),
             per_latitude_deg: STEPS_PER_CELL / grid.latitude.finest_step(),
             per_level,
@@ -90,16 +91,14 @@ impl<'a> Steps<'a> {
         let level = if p0.to_bits() == p1.to_bits() {
             0.0
         } else {
-            (p1 - p0).abs() / self.grid.levels.finest_between(p0, p1) * self.per_level
+            (p1 - p0).abs() / finest_between(&self.levels_pa, p0, p1) * self.per_level
         };
         let steps = (longitude.max(latitude).max(time).max(level) - WHOLE_STEP).ceil();
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "saturates; the bounds follow")]
         let steps = steps as usize;
         steps.clamp(1, MOST_STEPS)
     }
-}
 
-impl Steps<'_> {
     /// The instants of the samples of a segment across the first or the last
     /// instant of the field, with a sample right there; `None` for others.
     fn instants_at_edges(&self, flight: &Trajectory<'_>, waypoint: usize, parts: usize) -> Option<Vec<f64>> {
@@ -136,7 +135,7 @@ impl Points {
 
     /// Takes the next samples earlier than `end_s`; none are left when the
     /// block stays empty.
-    pub(super) fn fill(&mut self, path: &Labelled<'_>, steps: &Steps<'_>, cursor: &mut Cursor, end_s: f64) {
+    pub(super) fn fill(&mut self, path: &Labelled<'_>, steps: &Steps, cursor: &mut Cursor, end_s: f64) {
         self.len = 0;
         match steps.integration {
             Integration::Waypoints => self.copy(path, cursor, end_s),
@@ -168,7 +167,7 @@ impl Points {
         cursor.waypoint = to;
     }
 
-    fn refine(&mut self, path: &Labelled<'_>, steps: &Steps<'_>, cursor: &mut Cursor, end_s: f64) {
+    fn refine(&mut self, path: &Labelled<'_>, steps: &Steps, cursor: &mut Cursor, end_s: f64) {
         let flight = &path.flight;
         while self.len < BLOCK && cursor.waypoint < flight.len() {
             let waypoint = cursor.waypoint;

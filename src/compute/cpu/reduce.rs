@@ -2,10 +2,7 @@
 
 use std::ops::Range;
 
-use super::{
-    path::{BLOCK, Points},
-    vector::Vectors,
-};
+use super::{block::Block, path::BLOCK, vector::Vectors};
 use crate::{
     compute::state::{FlightState, Totals, fraction_above},
     exposure::flow::EngineFlow,
@@ -16,7 +13,7 @@ use crate::{
 /// A block of samples behind the last sample of the block before it, which
 /// stands at index 0: step `i` leads from sample `i − 1` to sample `i`.
 pub(super) struct Samples<const S: usize> {
-    pub points: Points,
+    pub block: Box<Block>,
     /// Each lane's quantity; NaN is missing.
     pub values: [[f32; S]; BLOCK + 1],
     /// Each lane's mixing ratio, where a dose is asked for.
@@ -114,7 +111,7 @@ impl<const S: usize> Running<S> {
             v.store(mark, &mut top.sample.as_chunks_mut::<N>().0[lanes]);
         }
         self.common_s = common_s;
-        self.raise(&top, &samples.points.time_s, alert)
+        self.raise(&top, &samples.block.points.time_s, alert)
     }
 
     /// As [`Running::add`] where values may be missing; `partial_s` are the
@@ -155,7 +152,7 @@ impl<const S: usize> Running<S> {
                 }
             }
         }
-        self.raise(&top, &samples.points.time_s, alert)
+        self.raise(&top, &samples.block.points.time_s, alert)
     }
 
     /// Takes over what is higher; tells whether any reaches its `alert`.
@@ -179,7 +176,7 @@ impl<const S: usize> Samples<S> {
     /// Before the first sample.
     pub(super) fn new(with_dose: bool) -> Self {
         Self {
-            points: Points::new(),
+            block: Box::new(Block::new()),
             values: [[f32::NAN; S]; BLOCK + 1],
             mixing_ratio: if with_dose { vec![[f32::NAN; S]; BLOCK + 1] } else { Vec::new() },
             seconds: [0.0; BLOCK + 1],
@@ -189,33 +186,39 @@ impl<const S: usize> Samples<S> {
     /// Puts the first sample of a flight at index 0 too: the flight begins
     /// with a step of no length.
     pub(super) fn begin(&mut self) {
-        self.copy(1, 0);
+        let points = &mut self.block.points;
+        points.time_s[0] = points.time_s[1];
+        points.pressure_pa[0] = points.pressure_pa[1];
+        points.phase[0] = points.phase[1];
+        self.begin_values_at(1);
     }
 
-    /// Makes room for the next block: the last sample becomes the first.
+    /// Takes another block in exchange for this one, whose last sample is the
+    /// first of that.
     #[inline(always)]
-    pub(super) fn turn(&mut self) {
-        self.copy(self.points.len, 0);
-        self.points.len = 0;
+    pub(super) fn turn_to(&mut self, next: &mut Box<Block>) {
+        let (points, last) = (&self.block.points, self.block.points.len);
+        next.points.time_s[0] = points.time_s[last];
+        next.points.pressure_pa[0] = points.pressure_pa[last];
+        next.points.phase[0] = points.phase[last];
+        self.begin_values_at(last);
+        std::mem::swap(&mut self.block, next);
     }
 
     #[inline(always)]
-    fn copy(&mut self, from: usize, to: usize) {
-        self.points.time_s[to] = self.points.time_s[from];
-        self.points.pressure_pa[to] = self.points.pressure_pa[from];
-        self.points.phase[to] = self.points.phase[from];
-        self.values[to] = self.values[from];
-        if let Some(&mixing_ratio) = self.mixing_ratio.get(from) {
-            self.mixing_ratio[to] = mixing_ratio;
+    fn begin_values_at(&mut self, sample: usize) {
+        self.values[0] = self.values[sample];
+        if let Some(&mixing_ratio) = self.mixing_ratio.get(sample) {
+            self.mixing_ratio[0] = mixing_ratio;
         }
     }
 
     /// Works out the steps' durations.
     #[inline(always)]
     pub(super) fn measure_steps(&mut self) {
-        let len = self.points.len.min(BLOCK);
+        let len = self.block.points.len.min(BLOCK);
         for i in 1..=len {
-            self.seconds[i] = self.points.time_s[i] - self.points.time_s[i - 1];
+            self.seconds[i] = self.block.points.time_s[i] - self.block.points.time_s[i - 1];
         }
     }
 
@@ -223,7 +226,7 @@ impl<const S: usize> Samples<S> {
     /// before it.
     #[inline(always)]
     pub(super) fn has_missing(&self) -> bool {
-        let values = self.values[..=self.points.len].as_flattened();
+        let values = self.values[..=self.block.points.len].as_flattened();
         values.iter().fold(false, |any, value| any | value.is_nan())
     }
 
@@ -255,7 +258,7 @@ impl<const S: usize> Samples<S> {
     #[inline(never)]
     pub(super) fn add_dose(&self, flow: &EngineFlow, phase: Phase, steps: Range<usize>, totals: &mut Totals) {
         for i in steps {
-            let at = |i: usize| flow.at(phase, Pressure::from_pascal(self.points.pressure_pa[i]));
+            let at = |i: usize| flow.at(phase, Pressure::from_pascal(self.block.points.pressure_pa[i]));
             let (before, after) = (at(i - 1), at(i));
             for (k, dose) in totals.dose_mut().iter_mut().enumerate() {
                 let sum = before * f64::from(self.mixing_ratio[i - 1][k]) + after * f64::from(self.mixing_ratio[i][k]);
@@ -274,12 +277,12 @@ impl<const S: usize> Samples<S> {
     #[inline(never)]
     pub(super) fn roll(&self, state: &mut FlightState) {
         for (lane, rolling) in &mut state.rolling {
-            for i in 1..=self.points.len {
+            for i in 1..=self.block.points.len {
                 let value = f64::from(self.values[i][*lane]);
                 if value.is_nan() {
                     rolling.interrupt();
                 } else {
-                    rolling.push(self.points.time_s[i], value);
+                    rolling.push(self.block.points.time_s[i], value);
                 }
             }
         }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::Dataset;
+use super::{Dataset, ValueRule};
 use crate::{
     contaminant::{Entry, Role},
     field::{FieldError, Variable, zarr::prepared::PreparedVariable},
@@ -17,7 +17,7 @@ impl Dataset {
             // `field` knows how to say this.
             return Ok((PreparedVariable { name: name.to_owned(), ..blank() }, 1.0));
         };
-        let mut variable = as_in_file(header);
+        let mut variable = PreparedVariable { interpolation: self.value_rule(name), ..as_in_file(header) };
         let rule = self.file.rule(&header.name);
         if let Some(named) = rule.and_then(|rule| rule.contaminant.as_deref()) {
             named.clone_into(&mut variable.name);
@@ -44,7 +44,14 @@ impl Dataset {
 }
 
 fn blank() -> PreparedVariable {
-    PreparedVariable { name: String::new(), standard_name: None, long_name: None, units: None, vertical: true }
+    PreparedVariable {
+        name: String::new(),
+        standard_name: None,
+        long_name: None,
+        units: None,
+        vertical: true,
+        interpolation: ValueRule::Linear,
+    }
 }
 
 pub(super) fn as_in_file(header: &Variable) -> PreparedVariable {
@@ -53,7 +60,7 @@ pub(super) fn as_in_file(header: &Variable) -> PreparedVariable {
         standard_name: header.standard_name.clone(),
         long_name: header.long_name.clone(),
         units: header.units.clone(),
-        vertical: true,
+        ..blank()
     }
 }
 

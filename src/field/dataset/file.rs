@@ -38,13 +38,13 @@ pub struct VariableRule {
     /// For volume mixing ratios of contaminants that are not in the
     /// catalogue \[g mol⁻¹\].
     pub molar_mass_g_mol: Option<f64>,
-    /// Whether values are interpolated as they are or as logarithms.
-    #[serde(default)]
-    pub interpolation: ValueRule,
+    /// Whether values are interpolated as they are or as logarithms, instead
+    /// of what the file says.
+    pub interpolation: Option<ValueRule>,
 }
 
 /// Between two values.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ValueRule {
     /// Linear in the value.

@@ -68,9 +68,21 @@ impl Dataset {
     /// # Errors
     /// The first file that cannot be read, by name.
     pub fn open(paths: &[PathBuf], file: DatasetFile) -> Result<Self, FieldError> {
-        let mut sources = Vec::new();
+        Self::open_within(paths, file, u64::MAX)
+    }
+
+    /// As [`Dataset::open`]; archives may unpack at most `bytes` into memory,
+    /// all together.
+    ///
+    /// # Errors
+    /// As [`Dataset::open`], and where that is too little.
+    pub fn open_within(paths: &[PathBuf], file: DatasetFile, bytes: u64) -> Result<Self, FieldError> {
+        let mut sources: Vec<Box<dyn FieldSource>> = Vec::new();
+        let mut left = bytes;
         for path in paths {
-            sources.extend(super::open(path)?);
+            let opened = super::open_within(path, left)?;
+            left = left.saturating_sub(opened.iter().map(|source| source.held_bytes()).sum());
+            sources.extend(opened);
         }
         Self::of(sources, file)
     }
@@ -106,6 +118,12 @@ impl Dataset {
             places.sort_by_key(|p| sources[p.source].variables()[p.variable].levels == Levels::Surface);
         }
         Ok(Self { sources, names, file, remarks })
+    }
+
+    /// Bytes of files that are kept in memory.
+    #[must_use]
+    pub fn held_bytes(&self) -> u64 {
+        self.sources.iter().map(|source| source.held_bytes()).sum()
     }
 
     /// The opened files.
@@ -219,11 +237,16 @@ impl Dataset {
         self.header(place).units.as_deref()
     }
 
-    /// How a variable is interpolated, by the data-set file.
+    /// How a variable is interpolated: by the data-set file, else by its own.
     #[must_use]
     pub fn value_rule(&self, name: &str) -> ValueRule {
-        let header = self.places(name).and_then(|places| Some(self.header(*places.first()?)));
-        header.and_then(|h| self.file.rule(&h.name)).map_or(ValueRule::Linear, |rule| rule.interpolation)
+        let place = self.places(name).and_then(|places| places.first().copied());
+        place.map_or(ValueRule::Linear, |place| self.rule_at(place))
+    }
+
+    fn rule_at(&self, place: Place) -> ValueRule {
+        let said = self.file.rule(&self.header(place).name).and_then(|rule| rule.interpolation);
+        said.unwrap_or_else(|| self.sources[place.source].value_rule(place.variable))
     }
 
     fn has_levels(&self, name: &str) -> bool {
@@ -238,7 +261,8 @@ impl Dataset {
     /// What lanes store of a variable, the factor to it, and whether as
     /// logarithms.
     fn storage_of(&self, name: &str, entry: Option<&Entry>) -> Result<(Dimension, f64, bool), FieldError> {
-        let header = self.header(self.names[name][0]);
+        let place = self.names[name][0];
+        let header = self.header(place);
         let rule = self.file.rule(&header.name);
         let stacked =
             (self.file.levels.contaminant.as_deref() == Some(name)).then_some(self.file.levels.unit.as_deref());
@@ -254,7 +278,7 @@ impl Dataset {
         };
         let (dimension, factor) = file::storage(unit, entry, rule)
             .map_err(|what| FieldError::Dataset(format!("variable {}: {what}", header.name)))?;
-        Ok((dimension, factor, rule.is_some_and(|r| r.interpolation == ValueRule::Log)))
+        Ok((dimension, factor, self.rule_at(place) == ValueRule::Log))
     }
 
     fn unknown_unit(header: &Variable, text: &str) -> FieldError {

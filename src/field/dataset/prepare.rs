@@ -9,7 +9,7 @@ use rayon::prelude::*;
 use serde_json::{Map, json};
 
 use super::{
-    Dataset, LevelPlace, ValueRule,
+    Dataset, LevelPlace,
     chosen::{all, as_in_file, expand, make_names_unique},
     field::{Channel, ChannelRequest, Field},
 };
@@ -31,8 +31,8 @@ const COPIES: usize = 3;
 /// The variables of a data set on the axes that they share, to be written by
 /// a [`PreparedWriter`].
 ///
-/// What the data-set file says is applied: names, units, offsets in time,
-/// tables and kinds of levels. The prepared form needs no data-set file.
+/// What the data-set file says is applied or kept: names, units, offsets in
+/// time, tables and kinds of levels, interpolation as logarithms. The prepared form needs no data-set file.
 pub struct Preparation<'a> {
     field: Field<'a>,
     variables: Vec<PreparedVariable>,
@@ -105,13 +105,7 @@ impl<'a> Preparation<'a> {
                 channels.push(surface);
             }
         }
-        let mut remarks = field.remarks.clone();
-        remarks.extend(names.iter().filter(|name| dataset.value_rule(name) == ValueRule::Log).map(|name| {
-            format!(
-                "{name} is to be interpolated as logarithm, which the prepared form does not say: \
-                 keep interpolation = \"log\" in a data-set file for it"
-            )
-        }));
+        let remarks = field.remarks.clone();
         make_names_unique(&mut variables, &names);
         Ok(Self { field, variables, channels, remarks })
     }

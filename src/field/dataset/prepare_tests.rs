@@ -211,13 +211,14 @@ fn what_the_data_set_file_says_is_applied() {
     let tracer = Variable { units: Some("ppbv".to_owned()), name: "tracer".to_owned(), ..ash.clone() };
     let file = "time_offset_s = -1800\n[levels]\nat = \"layer-top\"\n\
         [variables.conc]\ncontaminant = \"ash\"\nunit = \"gr/m3\"\n\
-        [variables.tracer]\ncontaminant = \"smell\"\nmolar_mass_g_mol = 28.9644";
+        [variables.tracer]\ncontaminant = \"smell\"\nmolar_mass_g_mol = 28.9644\ninterpolation = \"log\"";
     let source = dataset(vec![analytic(vec![ash, tracer])], file);
     let dir = tempfile::tempdir().unwrap();
     let prepared = prepare(&source, dir.path(), PLENTY);
     for name in ["ash", "smell"] {
         let (a, b) = (source.contaminant(name).unwrap().unwrap(), prepared.contaminant(name).unwrap().unwrap());
         assert_eq!(a.stored, b.stored, "{name}");
+        assert_eq!((a.log, b.log), (name == "smell", name == "smell"), "{name}");
         let load = |dataset: &Dataset, available| {
             let field = dataset.field(&[Dataset::request(&available)], VerticalRule::LinearP, None).unwrap();
             assert!(field.grid.levels.is_layered());
@@ -229,6 +230,10 @@ fn what_the_data_set_file_says_is_applied() {
     }
     assert_eq!(prepared.unit_in_file("ash"), Some("gr/m3"));
     assert_eq!(prepared.unit_in_file("smell"), Some("kg kg-1"));
+    for (rule, log) in [("contaminant = \"smell\"", true), ("interpolation = \"linear\"", false)] {
+        let again = dataset(field::open(dir.path()).unwrap(), &format!("[variables.smell]\n{rule}"));
+        assert_eq!(again.contaminant("smell").unwrap().unwrap().log, log, "{rule}");
+    }
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Levels spelled in the names of variables: `C_FL050`, `C_FL100`, …
 
-use super::file::{LevelKind, LevelPlace, LevelRule};
+use super::file::{LevelKind, LevelPlace, LevelRule, ValueRule};
 use crate::field::{FieldError, FieldSource, Levels, Variable, Window};
 
 /// A source whose single-level variables stand as one variable with levels.
@@ -73,6 +73,15 @@ impl FieldSource for Stacked {
 
     fn levels_at(&self) -> LevelPlace {
         self.inner.levels_at()
+    }
+
+    fn value_rule(&self, variable: usize) -> ValueRule {
+        let inner = self.others.get(variable).or(self.layers.first());
+        inner.map_or(ValueRule::Linear, |&inner| self.inner.value_rule(inner))
+    }
+
+    fn held_bytes(&self) -> u64 {
+        self.inner.held_bytes()
     }
 
     fn variables(&self) -> &[Variable] {

@@ -35,7 +35,7 @@ use self::store::ZarrStore;
 use super::{
     FieldError, FieldSource, Variable, Window,
     cf::{self, ArrayStore, Attribute, Interpreted, RawArray},
-    dataset::LevelPlace,
+    dataset::{LevelPlace, ValueRule},
 };
 
 /// Dimensions of arrays that need no interpretation, slowest first.
@@ -61,13 +61,19 @@ pub fn open(path: &Path) -> Result<Vec<Box<dyn FieldSource>>, FieldError> {
     remarks.append(&mut interpreted.remarks);
     interpreted.remarks = remarks;
     let direct = interpreted.variables.iter().map(|variable| Direct::find(&store, variable)).collect();
-    Ok(vec![Box::new(ZarrSource { store, interpreted, direct })])
+    let rules = interpreted.variables.iter().map(|variable| {
+        let array = store.arrays().iter().find(|array| array.name == variable.name);
+        array.map_or(Ok(ValueRule::Linear), |array| prepared::value_rule(path, array))
+    });
+    let rules = rules.collect::<Result<_, _>>()?;
+    Ok(vec![Box::new(ZarrSource { store, interpreted, direct, rules })])
 }
 
 struct ZarrSource {
     store: ZarrStore,
     interpreted: Interpreted,
     direct: Vec<Option<Direct>>,
+    rules: Vec<ValueRule>,
 }
 
 /// An array whose box is the answer as it stands: canonical order, 32-bit
@@ -127,6 +133,10 @@ impl FieldSource for ZarrSource {
 
     fn levels_at(&self) -> LevelPlace {
         self.store.levels_at()
+    }
+
+    fn value_rule(&self, variable: usize) -> ValueRule {
+        self.rules.get(variable).copied().unwrap_or_default()
     }
 
     fn variables(&self) -> &[Variable] {

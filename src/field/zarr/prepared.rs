@@ -19,7 +19,11 @@ use std::{collections::BTreeSet, path::Path};
 use serde_json::{Map, Value, json};
 
 use super::metadata::is_plain_name;
-use crate::field::{FieldError, HybridLevels, Levels, dataset::LevelPlace};
+use crate::field::{
+    FieldError, HybridLevels, Levels,
+    cf::RawArray,
+    dataset::{LevelPlace, ValueRule},
+};
 
 /// Attribute of the group: `unfinished` or [`FINISHED`].
 pub(super) const STATE: &str = "skydose_prepared";
@@ -27,6 +31,9 @@ pub(super) const STATE: &str = "skydose_prepared";
 pub(super) const FINGERPRINT: &str = "skydose_fingerprint";
 /// Attribute of the group: what a value at a level stands for.
 pub const LEVELS_AT: &str = "skydose_levels_at";
+/// Attribute of an array whose values are to be interpolated as logarithms.
+const INTERPOLATION: &str = "skydose_interpolation";
+const LOG: &str = "log";
 pub(super) const UNFINISHED: &str = "unfinished";
 pub(super) const FINISHED: &str = "finished";
 
@@ -73,6 +80,8 @@ pub struct PreparedVariable {
     pub units: Option<String>,
     /// Whether it has the vertical axis; a surface field has not.
     pub vertical: bool,
+    /// Between its values.
+    pub interpolation: ValueRule,
 }
 
 /// How chunks are compressed.
@@ -121,6 +130,21 @@ pub(super) fn levels_at(root: &Path, attributes: &Map<String, Value>) -> Result<
     serde_json::from_value(said.clone()).map_err(|_| {
         FieldError::corrupt(root, format!("attribute {LEVELS_AT} is {said}, expected point, layer-top or layer-mean"))
     })
+}
+
+/// How an array is interpolated, as its attributes say.
+///
+/// # Errors
+/// Where they say what is not known.
+pub(super) fn value_rule(root: &Path, array: &RawArray) -> Result<ValueRule, FieldError> {
+    match array.attributes.get(INTERPOLATION) {
+        None => Ok(ValueRule::Linear),
+        Some(_) if array.text(INTERPOLATION) == Some(LOG) => Ok(ValueRule::Log),
+        Some(other) => Err(FieldError::corrupt(
+            root,
+            format!("attribute {INTERPOLATION} of {} is {other:?}, expected {LOG:?}", array.name),
+        )),
+    }
 }
 
 /// An array of a store: its metadata, and for a coordinate its values.
@@ -268,8 +292,11 @@ impl PreparedLayout {
             ("long_name", &variable.long_name),
             ("units", &variable.units),
         ];
-        let attributes: Map<String, Value> =
+        let mut attributes: Map<String, Value> =
             named.into_iter().filter_map(|(key, text)| Some((key.to_owned(), json!(text.as_ref()?)))).collect();
+        if variable.interpolation == ValueRule::Log {
+            attributes.insert(INTERPOLATION.to_owned(), json!(LOG));
+        }
         let mut codecs = vec![little_endian()];
         codecs.extend(self.compression.codec());
         let mut metadata = array("float32", &axes, &Value::Object(attributes));

@@ -15,7 +15,7 @@ use super::{
     store::ZarrStore,
     writer::{PreparedChunk, PreparedWriter, fingerprint},
 };
-use crate::field::{FieldSource, HybridLevels, Levels, Variable, Window, cf};
+use crate::field::{FieldSource, HybridLevels, Levels, Variable, Window, cf, dataset::ValueRule};
 
 fn layout() -> PreparedLayout {
     let variable = |name: &str, vertical| PreparedVariable {
@@ -24,6 +24,7 @@ fn layout() -> PreparedLayout {
         long_name: None,
         units: Some("K".to_owned()),
         vertical,
+        interpolation: if name == "dust" { ValueRule::Log } else { ValueRule::Linear },
     };
     PreparedLayout {
         variables: vec![variable("t", true), variable("sp", false), variable("dust", true)],
@@ -364,6 +365,8 @@ fn metadata_are_what_the_specification_says() {
     assert_eq!(of("time/zarr.json")["data_type"], "int64");
     assert_eq!(fs::read(dir.path().join("time/c.0")).unwrap()[..8], 1_577_836_800_i64.to_le_bytes());
     assert_eq!(of("level/zarr.json")["attributes"]["units"], "Pa");
+    assert_eq!(t["attributes"].get("skydose_interpolation"), None);
+    assert_eq!(of("dust/zarr.json")["attributes"]["skydose_interpolation"], "log");
 }
 
 fn contents(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {

@@ -218,7 +218,11 @@ fn logarithms_of_values_are_linear_where_the_data_set_file_says_so() {
         let mut names = naming(&["tracer"]);
         names.variables.insert(
             "tracer".to_owned(),
-            VariableRule { contaminant: Some("tracer".to_owned()), interpolation, ..VariableRule::default() },
+            VariableRule {
+                contaminant: Some("tracer".to_owned()),
+                interpolation: Some(interpolation),
+                ..VariableRule::default()
+            },
         );
         let data = dataset(vec![file.clone()], DatasetFile { ..names });
         let asked = request(Integration::Waypoints, &["tracer"], &[]);

@@ -3,7 +3,7 @@
 //! | judged against | file |
 //! |---|---|
 //! | a naive double-precision implementation, on random grids and flights | `judged.rs`, `oracle.rs` |
-//! | closed forms of analytic fields | `analytic.rs`, `plumes.rs` |
+//! | closed forms of analytic fields | `analytic.rs`, `plumes.rs`, `demo_plumes.rs` |
 //! | themselves, where nothing may change | `invariants.rs` |
 //! | worked examples of single figures | `figures.rs` |
 //! | the ends of what is possible | `edges.rs` |
@@ -12,6 +12,7 @@
 
 mod analytic;
 pub mod cuda;
+mod demo_plumes;
 mod edges;
 mod figures;
 mod invariants;

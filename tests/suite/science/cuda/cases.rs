@@ -186,7 +186,7 @@ fn logarithms() -> Case {
         let mut names = naming(&["tracer", "smoke"]);
         let rule = VariableRule {
             contaminant: Some("tracer".to_owned()),
-            interpolation: ValueRule::Log,
+            interpolation: Some(ValueRule::Log),
             ..VariableRule::default()
         };
         names.variables.insert("tracer".to_owned(), rule);
