@@ -116,7 +116,7 @@ impl Worker {
     /// Gives an order, and waits until it is obeyed.
     async fn tell(&self, queue: &Amqp, order: Order) -> Result<(), Failure> {
         let status: Value = serde_json::from_str(&self.ask("/status").await?)?;
-        let worker = WorkerId::try_from(status["worker"].as_str().unwrap_or_default().to_owned())?;
+        let worker = WorkerId::try_from(status["worker"]["worker"].as_str().unwrap_or_default().to_owned())?;
         let takes_jobs = order == Order::Resume;
         let told = Told { worker, order, from: "bench".into(), at: clock() };
         let properties = Properties { kind: Told::KIND.into(), version: VERSION, ..Properties::default() };
