@@ -2,8 +2,9 @@
 //!
 //! `topology --broker URI --management URI` declares the queues.
 //! `measure --config FILE --skydose BIN --flights FILE --form arrow|json
-//! --jobs N [--threads N]` starts a worker, warms it with one job, sends N jobs
-//! and waits for their results; its last line is a JSON object of figures.
+//! --jobs N` starts a worker, warms it, lays N jobs into the queue while it
+//! takes none, then lets it; afterwards it sends jobs at half of the pace that
+//! was reached. Its last line is a JSON object of figures.
 //! `idle --config FILE --skydose BIN` measures a worker with nothing to do.
 
 use std::{
@@ -25,10 +26,11 @@ use skydose::{
         wire::{Encoding, Limits},
     },
     queue::{
-        Destination, JobQueue, Message,
+        Destination, JobQueue, Message, Properties,
         amqp::{Amqp, Names, topology::Topology},
         management::Management,
     },
+    telemetry::message::{Command as Told, Order, Said as _, VERSION, WorkerId},
     trajectory::{self, Fleet, ReadOptions, Waypoint},
     units::Pressure,
 };
@@ -37,6 +39,10 @@ use skydose::{
 const CHUNK: usize = 200;
 /// Jobs on their way to the broker at a time.
 const SENDING: usize = 64;
+/// Jobs before anything is measured.
+const WARMING: usize = 200;
+/// For how long jobs are sent at half of the worker's pace \[s\].
+const PACED_S: f64 = 10.0;
 
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
@@ -107,6 +113,21 @@ impl Worker {
         Ok(worker)
     }
 
+    /// Gives an order, and waits until it is obeyed.
+    async fn tell(&self, queue: &Amqp, order: Order) -> Result<(), Failure> {
+        let status: Value = serde_json::from_str(&self.ask("/status").await?)?;
+        let worker = WorkerId::try_from(status["worker"]["worker"].as_str().unwrap_or_default().to_owned())?;
+        let takes_jobs = order == Order::Resume;
+        let told = Told { worker, order, from: "bench".into(), at: clock() };
+        let properties = Properties { kind: Told::KIND.into(), version: VERSION, ..Properties::default() };
+        let message = Message { properties, body: told.encode().into() };
+        queue.publish(&Destination::Telemetry(told.topic()), &message).await?;
+        while self.ask("/readyz").await.is_ok() != takes_jobs {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        Ok(())
+    }
+
     async fn ask(&self, path: &str) -> Result<String, Failure> {
         let reply = reqwest::get(format!("http://{}{path}", self.admin)).await?.error_for_status()?;
         Ok(reply.text().await?)
@@ -146,6 +167,11 @@ impl Drop for Worker {
 #[expect(clippy::disallowed_methods, reason = "the clock of the bench")]
 fn now() -> Instant {
     Instant::now()
+}
+
+#[expect(clippy::disallowed_methods, reason = "the clock of the bench")]
+fn clock() -> jiff::Timestamp {
+    jiff::Timestamp::now()
 }
 
 fn terms(submission: &Id, number: usize) -> Result<Terms, Failure> {
@@ -206,21 +232,20 @@ impl Submission {
         self.messages.iter().map(|m| m.body.len()).sum()
     }
 
-    /// Sends all, waits for all results; seconds from sending to result of
-    /// each job, and from first to last.
-    async fn run(self) -> Result<(Vec<f64>, f64), Failure> {
-        let Self { queue, mut results, messages } = self;
-        let (count, started) = (messages.len(), now());
+    /// Sends jobs, at most so many a second, and waits for their results:
+    /// seconds from sending to result of each, ascending.
+    async fn paced(self, jobs: usize, most_per_s: f64) -> Result<Vec<f64>, Failure> {
+        let Self { queue, mut results, mut messages } = self;
+        messages.truncate(jobs);
+        let started = now();
         let sending = tokio::spawn(async move {
-            let room = Arc::new(tokio::sync::Semaphore::new(SENDING));
             let mut sent = tokio::task::JoinSet::new();
-            for message in messages {
-                let permit = room.clone().acquire_owned().await?;
-                let queue = queue.clone();
+            for (n, message) in messages.into_iter().enumerate() {
+                let due = Duration::from_secs_f64(n as f64 / most_per_s);
+                tokio::time::sleep(due.saturating_sub(started.elapsed())).await;
+                let (queue, at) = (queue.clone(), now());
                 sent.spawn(async move {
-                    let at = now();
                     queue.publish(&Destination::Jobs, &message).await?;
-                    drop(permit);
                     Ok::<_, Failure>((message.properties.message_id, at))
                 });
             }
@@ -231,23 +256,50 @@ impl Submission {
             }
             Ok::<_, Failure>(times)
         });
-        let mut arrived = HashMap::new();
-        while arrived.len() < count {
-            let delivery = results.next().await.ok_or("the results ended")?;
-            let event = ResultEvent::read(&delivery.message)?;
-            if !matches!(event.ending, Ending::Answered(_)) {
-                return Err(format!("{}: {:?}", event.job, event.ending).into());
-            }
-            arrived.entry(event.job.to_string()).or_insert_with(now);
-            tokio::spawn(delivery.ack());
-        }
-        let took = started.elapsed().as_secs_f64();
+        let arrived = hear(results.as_mut(), jobs).await?;
         let sent = sending.await??;
-        let mut waits: Vec<f64> =
-            arrived.iter().filter_map(|(id, at)| Some(at.duration_since(*sent.get(id)?).as_secs_f64())).collect();
+        let wait = |(id, at): (&String, &Instant)| Some(at.duration_since(*sent.get(id)?).as_secs_f64());
+        let mut waits: Vec<f64> = arrived.iter().filter_map(wait).collect();
         waits.sort_by(f64::total_cmp);
-        Ok((waits, took))
+        Ok(waits)
     }
+
+    /// Lays all jobs into the queue of a worker that takes none.
+    async fn lay(&mut self) -> Result<(), Failure> {
+        let room = Arc::new(tokio::sync::Semaphore::new(SENDING));
+        let mut sent = tokio::task::JoinSet::new();
+        for message in std::mem::take(&mut self.messages) {
+            let permit = room.clone().acquire_owned().await?;
+            let queue = self.queue.clone();
+            sent.spawn(async move {
+                let done = queue.publish(&Destination::Jobs, &message).await;
+                drop(permit);
+                done
+            });
+        }
+        while let Some(one) = sent.join_next().await {
+            one??;
+        }
+        Ok(())
+    }
+}
+
+/// Hears results until there is one of each job; when each arrived.
+async fn hear(
+    results: &mut dyn skydose::queue::Subscription,
+    jobs: usize,
+) -> Result<HashMap<String, Instant>, Failure> {
+    let mut arrived = HashMap::new();
+    while arrived.len() < jobs {
+        let delivery = results.next().await.ok_or("the results ended")?;
+        let event = ResultEvent::read(&delivery.message)?;
+        if !matches!(event.ending, Ending::Answered(_)) {
+            return Err(format!("{}: {:?}", event.job, event.ending).into());
+        }
+        arrived.entry(event.job.to_string()).or_insert_with(now);
+        tokio::spawn(delivery.ack());
+    }
+    Ok(arrived)
 }
 
 async fn measure(options: &Options) -> Result<(), Failure> {
@@ -263,20 +315,37 @@ async fn measure(options: &Options) -> Result<(), Failure> {
     let first = Submission::new(queue.clone(), &parts(&fleet, size, 1)?, &encoding).await?;
     let parts = parts(&fleet, size, jobs)?;
     let waypoints: usize = parts.iter().map(Fleet::waypoints).sum();
-    let all = Submission::new(queue.clone(), &parts, &encoding).await?;
-    let bytes = all.bytes();
+
     let started = now();
     let worker = Worker::start(options, &config).await?;
-    first.run().await?;
+    first.paced(1, 1.0).await?;
     let to_first_result_s = started.elapsed().as_secs_f64();
     // All of the field in memory, and what is compiled once.
-    Submission::new(queue.clone(), &parts[..jobs.min(200)], &encoding).await?.run().await?;
+    let some = jobs.min(WARMING);
+    Submission::new(queue.clone(), &parts[..some], &encoding).await?.paced(some, f64::INFINITY).await?;
+
+    // The queue is never empty while this is measured: all jobs lie in it.
+    let mut all = Submission::new(queue.clone(), &parts, &encoding).await?;
+    let bytes = all.bytes();
+    worker.tell(&queue, Order::Drain { reason: "the queue is filled".into() }).await?;
+    all.lay().await?;
     let before = worker.metrics().await?;
-    let (waits, took_s) = all.run().await?;
+    let resumed = now();
+    worker.tell(&queue, Order::Resume).await?;
+    let arrived = hear(all.results.as_mut(), jobs).await?;
     let after = worker.metrics().await?;
-    let flights = size * jobs;
+    let last = arrived.values().max().ok_or("no results")?;
+    let took_s = last.duration_since(resumed).as_secs_f64();
+
+    let jobs_per_s = jobs as f64 / took_s;
+    // For some seconds, at half of what the worker can do.
+    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "some thousands")]
+    let some = ((jobs_per_s / 2.0 * PACED_S) as usize).clamp(20.min(jobs), jobs);
+    let half = Submission::new(queue.clone(), &parts[..some], &encoding).await?;
+    let waits = half.paced(some, jobs_per_s / 2.0).await?;
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "within the slice")]
     let at = |part: f64| waits[((waits.len() - 1) as f64 * part) as usize];
+    let flights = size * jobs;
     let mut figures = json!({
         "form": options.get("--form")?,
         "jobs": jobs,

@@ -21,12 +21,19 @@ use crate::{
         answer::{Manifest, Rejected, Row, Rows},
         outcome::{ExposureWriter, Metadata, OutcomeWriter, OutputFormat, rejects},
     },
+    queue::{
+        DeadLetter, DeadLetters as _, JobQueue as _,
+        amqp::{Amqp, Settings},
+    },
     store::{Objects, Store},
     submitter::{self, Gathered, Part},
 };
 
 /// Names that are shown of what is missing.
 const SHOWN: usize = 10;
+
+/// Dead letters that are looked at, the oldest ones.
+const LOOKED_AT: usize = 1_000;
 
 /// Arguments of `collect`.
 #[derive(Debug, Args)]
@@ -54,7 +61,38 @@ impl Collect {
         let config = self.configuration.read()?;
         app::trust();
         let store = Objects::open(&config.store).context("store")?;
-        runtime()?.block_on(write(&store, &self.submission, &self.out, format))
+        runtime()?.block_on(async {
+            let ending = write(&store, &self.submission, &self.out, format).await?;
+            if ending == Ending::Incomplete {
+                tell_buried(config.broker, &self.submission).await;
+            }
+            Ok(ending)
+        })
+    }
+}
+
+/// Says which jobs of a submission lie among the dead letters, and why, where
+/// the configuration names a broker.
+async fn tell_buried(broker: Settings, submission: &Id) {
+    if broker.uri.is_none() && broker.uri_file.is_none() {
+        return;
+    }
+    let look = async {
+        let queue = Amqp::new(broker)?;
+        let letters = queue.list(LOOKED_AT).await;
+        queue.close().await;
+        letters
+    };
+    match look.await {
+        Ok(letters) => {
+            let own =
+                |letter: &&DeadLetter| letter.message.properties.submission.as_deref() == Some(submission.as_str());
+            for letter in letters.iter().filter(own).take(SHOWN) {
+                let job = &letter.message.properties.message_id;
+                eprintln!("{job} lies among the dead letters, {}: {}", letter.reason(), letter.error());
+            }
+        }
+        Err(error) => eprintln!("the dead letters cannot be looked at: {error}"),
     }
 }
 

@@ -16,6 +16,7 @@ mod history;
 mod inspect;
 mod prepare;
 mod sample;
+mod schema;
 mod simulate;
 mod status;
 mod submit;
@@ -74,6 +75,8 @@ pub enum Command {
     DeadLetters(dead_letters::DeadLetters),
     /// Say every fault of a configuration, and try what it names.
     Check(check::Check),
+    /// Print what every message looks like, as JSON Schema.
+    Schema,
     /// Say how full the queues are and what the workers do.
     Status(status::Status),
     /// Ask the worker or control beside this whether it is alive, or ready.
@@ -131,6 +134,7 @@ impl Cli {
             Command::Topology(topology) => topology.run(),
             Command::DeadLetters(dead_letters) => dead_letters.run(),
             Command::Check(check) => check.run(),
+            Command::Schema => schema::print().map(|()| Ending::Whole),
             Command::Status(status) => status.run(),
             Command::Health(health) => health.run(),
             Command::Worker(worker) => worker.run(),

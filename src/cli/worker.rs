@@ -11,8 +11,8 @@ use crate::{
     worker::{self, hook},
 };
 
-/// The variable that makes a worker abort at a step of a job, for tests of
-/// the whole program.
+/// The variable that makes a worker abort or freeze at a step of a job, for
+/// tests of the whole program.
 const FAILPOINT: &str = "SKYDOSE_FAILPOINT";
 
 /// Arguments of `worker`.
@@ -48,7 +48,7 @@ impl Worker {
     pub fn run(self) -> anyhow::Result<Ending> {
         let config = self.configuration.read()?;
         let hook = match std::env::var(FAILPOINT) {
-            Ok(text) => Some(hook::abort_at(&text).map_err(|e| anyhow!("{FAILPOINT}: {e}"))?),
+            Ok(text) => Some(hook::failpoint(&text).map_err(|e| anyhow!("{FAILPOINT}: {e}"))?),
             Err(_) => None,
         };
         let runtime = runtime()?;

@@ -2,7 +2,8 @@
 //!
 //! What other crates say is let through from `info` upwards at most, whatever
 //! the filter asks for: below that, clients of brokers and stores write whole
-//! frames, and credentials with them.
+//! frames, and credentials with them. The client of the broker is heard with
+//! its errors alone: its warnings hold the bodies of messages that came back.
 
 use std::io;
 
@@ -98,6 +99,7 @@ fn ceiling() -> Targets {
     Targets::new()
         .with_default(Level::INFO)
         .with_target("skydose", Level::TRACE)
+        .with_target("lapin", Level::ERROR)
         .with_target(trace::TARGET, LevelFilter::OFF)
 }
 
@@ -145,13 +147,14 @@ mod tests {
     }
 
     #[test]
-    fn no_filter_lets_other_crates_say_more_than_info() {
+    fn no_filter_lets_other_crates_say_more_than_info_and_lapin_more_than_errors() {
         for filter in ["trace", "lapin=trace", "lapin::frames[x]=trace,skydose=trace", "off,lapin=trace"] {
             let settings = Settings { filter: filter.into(), ..Settings::default() };
             let text = logged(&settings, || {
                 tracing::trace!(target: "lapin::frames", "canary");
                 tracing::debug!(target: "hyper", "canary");
-                tracing::warn!(target: "lapin", "heard");
+                tracing::warn!(target: "lapin::returned_messages", "canary");
+                tracing::error!(target: "lapin", "heard");
             });
             assert!(!text.contains("canary"), "{filter}: {text}");
             assert!(text.contains("heard") || filter.contains('['), "{filter}: {text}");

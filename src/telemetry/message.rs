@@ -25,7 +25,8 @@ const LONGEST_ID: usize = 128;
 /// that it is one word of a topic.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize, JsonSchema)]
 #[serde(try_from = "String", into = "String")]
-pub struct WorkerId(#[schemars(regex(pattern = r"^[A-Za-z0-9_-]{1,128}$"))] String);
+#[schemars(extend("pattern" = "^[A-Za-z0-9_-]{1,128}$"))]
+pub struct WorkerId(String);
 
 /// What a worker is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]

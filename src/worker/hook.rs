@@ -42,29 +42,48 @@ impl Step {
     }
 }
 
-/// A hook that aborts the process, as `STEP[:TEXT][@N]` says: at a step, of
-/// jobs whose names contain a text, the N-th time it comes by. For tests of
-/// the whole program: `stored`, `computing:poison`, `published@3`.
+/// What a failpoint looks like.
+const FORM: &str = "STEP[:TEXT][@N][!stop], such as stored, computing:poison@2 or published!stop";
+
+/// A hook that aborts the process, as `STEP[:TEXT][@N][!stop]` says: at a step,
+/// of jobs whose names contain a text, the N-th time it comes by. With `!stop`
+/// the process is frozen there, once, as by SIGSTOP. For tests of the whole
+/// program: `stored`, `computing:poison`, `published@3`.
 ///
 /// # Errors
 /// Says what was expected.
-pub fn abort_at(text: &str) -> Result<Hook, String> {
+pub fn failpoint(text: &str) -> Result<Hook, String> {
     use std::sync::atomic::{AtomicU64, Ordering};
-    let fault = || format!("{text:?} is no failpoint, expected STEP[:TEXT][@N], such as stored or computing:poison@2");
-    let (rest, count) = match text.split_once('@') {
+    let fault = || format!("{text:?} is no failpoint, expected {FORM}");
+    let (rest, stops) = text.strip_suffix("!stop").map_or((text, false), |rest| (rest, true));
+    let (rest, count) = match rest.split_once('@') {
         Some((rest, count)) => (rest, count.parse::<u64>().map_err(|_| fault())?),
-        None => (text, 1),
+        None => (rest, 1),
     };
     let (step, part) = rest.split_once(':').unwrap_or((rest, ""));
     let step = Step::ALL.into_iter().find(|s| s.name() == step).ok_or_else(fault)?;
     let part = part.to_owned();
     let seen = AtomicU64::new(0);
     Ok(Arc::new(move |at, job| {
-        if at == step && job.contains(&part) && seen.fetch_add(1, Ordering::Relaxed) + 1 >= count {
+        if at != step || !job.contains(&part) {
+            return false;
+        }
+        let time = seen.fetch_add(1, Ordering::Relaxed) + 1;
+        if stops && time == count {
+            freeze();
+        } else if !stops && time >= count {
             std::process::abort();
         }
         false
     }))
+}
+
+/// Freezes this process until somebody sends it SIGCONT.
+fn freeze() {
+    let this = std::process::id().to_string();
+    if let Err(error) = std::process::Command::new("kill").args(["-STOP", &this]).status() {
+        tracing::error!(%error, "failed to freeze: kill cannot be run");
+    }
 }
 
 #[cfg(test)]
@@ -73,12 +92,12 @@ mod tests {
 
     #[test]
     fn failpoints_are_read() {
-        for good in ["stored", "computing:poison", "published@3", "acked:x@2"] {
-            let hook = abort_at(good).unwrap_or_else(|e| panic!("{e}"));
+        for good in ["stored", "computing:poison", "published@3", "acked:x@2", "stored:x@2!stop"] {
+            let hook = failpoint(good).unwrap_or_else(|e| panic!("{e}"));
             assert!(!hook(Step::Received, "y"), "{good}");
         }
-        for bad in ["", "never", "stored@x", ":a"] {
-            assert!(abort_at(bad).err().unwrap().contains("expected STEP"), "{bad}");
+        for bad in ["", "never", "stored@x", ":a", "stored!go"] {
+            assert!(failpoint(bad).err().unwrap().contains("expected STEP"), "{bad}");
         }
     }
 }

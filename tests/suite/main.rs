@@ -5,6 +5,7 @@ mod broker;
 mod chaos;
 mod control;
 mod leader;
+mod messages;
 mod nodes;
 mod scaling;
 mod science;

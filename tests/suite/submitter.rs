@@ -151,6 +151,9 @@ async fn what_is_missing_is_said() {
     let reason =
         "lost-000002 lies among the dead letters, invalid: no data set \"no-such\" in the catalogue, which has test";
     assert!(said(&again).contains(reason), "{}", said(&again));
+    // Long after, from the store and the dead letters alone.
+    let none = home.run(&["collect", "lost", "--out", "lost.csv"]);
+    assert!(none.status.code() == Some(5) && said(&none).contains(reason), "{}", said(&none));
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -5,10 +5,12 @@
 use schemars::JsonSchema;
 
 use super::Head;
+use crate::job::Id;
 
-/// A job: what is asked, and the flights. `dataset` and one of `flights` and
-/// `flights_in_store` are needed; all else has a default.
+/// The body of a job: what is asked, and the flights. `dataset` and one of
+/// `flights` and `flights_in_store` are needed; all else has a default.
 #[derive(JsonSchema)]
+#[schemars(deny_unknown_fields, extend("oneOf" = [{ "required": ["flights"] }, { "required": ["flights_in_store"] }]))]
 pub struct Job {
     #[schemars(flatten)]
     head: Head,
@@ -16,10 +18,69 @@ pub struct Job {
     flights: Option<Vec<Flight>>,
 }
 
+/// What travels beside a body, as clients of AMQP name it.
+#[derive(JsonSchema)]
+#[schemars(rename = "Beside")]
+pub struct Properties {
+    /// The kind of the body.
+    #[schemars(extend("enum" = KINDS))]
+    r#type: String,
+    /// Of a job: its name, unique in its submission. Of a result: its key, or
+    /// the job's name where it has none. Empty on telemetry.
+    message_id: String,
+    /// `application/vnd.apache.arrow.stream` for the flights of jobs alone.
+    #[schemars(extend("enum" = [super::JSON, super::ARROW]))]
+    content_type: String,
+    /// Where the body is compressed; of jobs alone.
+    #[schemars(extend("enum" = ["zstd", "identity", ""]))]
+    content_encoding: Option<String>,
+    /// 2, kept on disk; telemetry is not.
+    #[schemars(extend("enum" = [1, 2]))]
+    delivery_mode: Option<u8>,
+    /// A queue that gets the result of the job, too.
+    reply_to: Option<String>,
+    /// The submitter's own mark, handed back with the result.
+    correlation_id: Option<String>,
+    /// Headers.
+    headers: Headers,
+}
+
+/// Kinds of messages.
+const KINDS: [&str; 6] =
+    [super::KIND, "skydose.result", "skydose.heartbeat", "skydose.command", "skydose.scaling", "skydose.scaling-order"];
+
+/// Headers of a message; others, such as those of a trace, are handed on.
+#[derive(JsonSchema)]
+#[schemars(rename_all = "kebab-case")]
+struct Headers {
+    /// Of the format of the kind.
+    #[schemars(extend("const" = 1))]
+    skydose_version: u32,
+    /// Which submission the message belongs to; of jobs and results.
+    skydose_submission: Option<Id>,
+    /// After this instant nobody wants the answer.
+    #[schemars(extend("format" = "date-time"))]
+    skydose_deadline: Option<String>,
+    /// When the job was sent first.
+    #[schemars(extend("format" = "date-time"))]
+    skydose_submitted_at: Option<String>,
+    /// Besides the routing key, so that it outlives detours.
+    #[schemars(extend("enum" = ["high", "normal"]))]
+    skydose_priority: Option<String>,
+    /// Tries that failed; the workers' own.
+    skydose_attempt: Option<u32>,
+    /// Tries that took a worker down; the workers' own.
+    skydose_crashes: Option<u32>,
+    /// Why a dead letter was buried, in one word.
+    skydose_reason: Option<String>,
+    /// The same as an error, for people.
+    skydose_error: Option<String>,
+}
+
 /// A flight: its name, and columns of one length. Of columns for the height
 /// one is enough, and each waypoint takes the first that has a value; null
-/// stands for what is missing. Columns may be called as in flights files, too
-/// (`lon`, `baroaltitude`, …).
+/// stands for what is missing. Workers know the other names of flights files,
+/// too (`lon`, `baroaltitude`, …); these are the ones to write.
 #[derive(JsonSchema)]
 #[schemars(deny_unknown_fields)]
 pub struct Flight {

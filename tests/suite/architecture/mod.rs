@@ -89,7 +89,7 @@ const VENDORS: &[(&str, &[&str])] = &[
     ("rayon", &["trajectory", "field", "compute", "job", "worker", "app", "cli"]),
     ("reqwest", &["queue/management", "http", "telemetry", "app"]),
     ("rustls", &["main", "app", "queue/amqp", "queue/management", "http"]),
-    ("schemars", &["job", "queue", "submitter", "telemetry", "scaling", "control"]),
+    ("schemars", &["job", "submitter", "telemetry", "scaling", "control", "cli/schema"]),
     ("secrecy", &[]),
     ("serde", &[]),
     ("serde_json", &[]),

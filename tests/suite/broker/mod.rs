@@ -19,6 +19,7 @@ mod losses;
 mod proxy;
 mod publishing;
 mod server;
+mod tls;
 mod topology;
 
 use std::{

@@ -21,8 +21,10 @@ use tokio::time::Instant;
 use super::{Api, Place};
 
 /// Starts a command, says its process id and ends it when standard input
-/// closes: when whoever started it is gone.
-const KEEPER: &str = r#""$@" >"$LOG" 2>&1 & pid=$!; echo $pid; read -r _; kill -KILL $pid 2>/dev/null; wait"#;
+/// closes: when whoever started it is gone. Removes `$FOLDER`, if there is one
+/// to be removed, once nobody writes there any more.
+const KEEPER: &str = r#""$@" >"$LOG" 2>&1 & pid=$!; echo $pid; read -r _; kill -KILL $pid 2>/dev/null; wait
+[ -z "$FOLDER" ] || for _ in 1 2 3 4 5; do rm -rf "$FOLDER" && sleep 0.2 && [ ! -e "$FOLDER" ] && break; done"#;
 
 /// Where the scripts are that need no systemd and no particular user.
 const SERVER: &str = "/usr/lib/rabbitmq/bin/rabbitmq-server";
@@ -34,8 +36,9 @@ const PATIENCE: Duration = Duration::from_mins(4);
 /// One node.
 pub struct Broker {
     node: Node,
-    epmd: Kept,
     running: Mutex<Kept>,
+    /// Ends after the node, and removes its folder.
+    _epmd: Kept,
 }
 
 /// Three nodes that are one broker.
@@ -64,10 +67,12 @@ struct Kept {
 }
 
 impl Kept {
-    fn start(log: &Path, command: &mut Command) -> Self {
+    /// Starts a command; its end removes `folder`, if one is given.
+    fn start(log: &Path, folder: Option<&Path>, command: &mut Command) -> Self {
         let mut keeper = Command::new("bash");
         keeper.args(["-c", KEEPER, "keeper"]).arg(command.get_program()).args(command.get_args());
         keeper.envs(command.get_envs().filter_map(|(name, value)| Some((name, value?)))).env("LOG", log);
+        keeper.env("FOLDER", folder.unwrap_or(Path::new("")));
         let mut keeper = keeper.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().expect("bash");
         let mut line = String::new();
         BufReader::new(keeper.stdout.take().expect("its output")).read_line(&mut line).expect("a line");
@@ -194,7 +199,7 @@ impl Node {
     }
 
     fn start(&self) -> Kept {
-        Kept::start(&self.log(), &mut self.command(SERVER, &[]))
+        Kept::start(&self.log(), None, &mut self.command(SERVER, &[]))
     }
 
     fn wait(&self) {
@@ -231,15 +236,32 @@ impl Broker {
 
     /// A node of its own.
     pub fn start() -> Self {
-        Self::starting("rabbit", None, free_port())
+        Self::of(Node::new("rabbit", free_port()))
     }
 
-    fn starting(name: &str, epmd: Option<Kept>, port: u16) -> Self {
-        let node = Node::new(name, port);
-        let epmd = epmd.unwrap_or_else(|| node_epmd(&node));
+    /// A node that speaks TLS, too, and asks clients for certificates; with
+    /// its port for that. `ca.pem`, `server.pem` and `server.key` are in
+    /// `certificates`.
+    pub fn with_tls(certificates: &Path) -> (Self, u16) {
+        let node = Node::new("rabbit", free_port());
+        let port = free_port();
+        let mut more = format!(
+            "listeners.ssl.1 = 127.0.0.1:{port}\nssl_options.verify = verify_peer\n\
+             ssl_options.fail_if_no_peer_cert = true\n"
+        );
+        for (option, file) in [("cacertfile", "ca.pem"), ("certfile", "server.pem"), ("keyfile", "server.key")] {
+            fs::copy(certificates.join(file), node.outside().join(file)).expect("a certificate");
+            let _ = writeln!(more, "ssl_options.{option} = {}", node.folder.join(file).display());
+        }
+        node.write(&more);
+        (Self::of(node), port)
+    }
+
+    fn of(node: Node) -> Self {
+        let epmd = node_epmd(&node);
         let running = Mutex::new(node.start());
         node.wait();
-        Self { node, epmd, running }
+        Self { node, running, _epmd: epmd }
     }
 
     /// `amqp://…`, as the administrator, to the virtual host `/`.
@@ -341,9 +363,6 @@ impl Broker {
 impl Drop for Broker {
     fn drop(&mut self) {
         self.kill_quietly();
-        let _ = &self.epmd;
-        // The node is gone: nobody writes there any more.
-        let _ = fs::remove_dir_all(self.node.outside());
     }
 }
 
@@ -372,8 +391,8 @@ impl Cluster {
         let brokers = nodes.into_iter().zip(running).map(|(node, process)| {
             node.wait();
             // One for all three; the others keep something that ends at once.
-            let epmd = epmd.take().unwrap_or_else(|| Kept::start(Path::new("/dev/null"), &mut Command::new("true")));
-            Broker { node, epmd, running: Mutex::new(process) }
+            let epmd = epmd.take().unwrap_or_else(|| keeping(&node, &mut Command::new("true")));
+            Broker { node, running: Mutex::new(process), _epmd: epmd }
         });
         let cluster = Self { brokers: brokers.collect() };
         cluster.wait_for(3);
@@ -401,12 +420,21 @@ impl Cluster {
         place
     }
 
-    /// The node that leads a queue.
+    /// The node that leads a queue, once one does.
     pub fn leader_of(&self, place: &Place, queue: &str) -> &Broker {
         let path = format!("queues/{}/{queue}", place.vhost);
-        let seen = self.brokers[0].api().call(Method::GET, &path, None);
-        let leader = seen["leader"].as_str().expect("a leader").to_owned();
-        self.brokers.iter().find(|broker| broker.node.name == leader).expect("one of the nodes")
+        let start = Instant::now();
+        loop {
+            let answer =
+                self.brokers[0].api().try_call(Method::GET, &path, None).map_or_else(|e| e.to_string(), |a| a.1);
+            let seen: serde_json::Value = serde_json::from_str(&answer).unwrap_or_default();
+            let leader = self.brokers.iter().find(|broker| seen["leader"] == broker.node.name.as_str());
+            if let Some(leader) = leader {
+                return leader;
+            }
+            assert!(start.elapsed() < PATIENCE, "{queue} has no leader after {PATIENCE:?}: {answer}");
+            sleep(Duration::from_millis(200));
+        }
     }
 }
 
@@ -414,7 +442,12 @@ impl Cluster {
 fn node_epmd(node: &Node) -> Kept {
     let port = node.epmd.to_string();
     let arguments = ["-port", port.as_str(), "-address", "127.0.0.1"];
-    Kept::start(Path::new("/dev/null"), &mut node.command("/usr/bin/epmd", &arguments))
+    keeping(node, &mut node.command("/usr/bin/epmd", &arguments))
+}
+
+/// A command that lives as long as a node's folder.
+fn keeping(node: &Node, command: &mut Command) -> Kept {
+    Kept::start(Path::new("/dev/null"), Some(&node.outside()), command)
 }
 
 /// A port that nobody uses at the moment.

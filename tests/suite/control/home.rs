@@ -3,7 +3,7 @@
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
-    process::{Child, Command, Stdio},
+    process::{Child, Command, Output, Stdio},
 };
 
 use skydose::field::{
@@ -70,6 +70,12 @@ impl Home {
             .spawn()
             .expect("a process");
         Process(child)
+    }
+
+    /// Runs `skydose` to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_skydose"));
+        command.args(arguments).env("SKYDOSE_CONFIG", self.path("skydose.toml")).output().expect("skydose")
     }
 
     /// The end of a log, for the message of a test that fails.

@@ -15,4 +15,4 @@ mod checked;
 mod closed_loop;
 mod failover;
 mod frozen;
-mod home;
+pub mod home;

@@ -26,7 +26,7 @@ use crate::broker::{Broker, Place};
 /// A folder with a field, a catalogue and a configuration.
 pub struct Home {
     folder: tempfile::TempDir,
-    admin: String,
+    pub admin: String,
 }
 
 /// A worker's process; killed when it is dropped.
@@ -103,7 +103,14 @@ impl Process {
         self.0.try_wait().expect("a process").is_some()
     }
 
-    async fn end(self) -> ExitStatus {
+    /// Whether it stands still, by SIGSTOP.
+    pub fn is_frozen(&self) -> bool {
+        let stat = fs::read_to_string(format!("/proc/{}/stat", self.0.id())).unwrap_or_default();
+        // The state follows the name, which ends with the last bracket.
+        stat.rsplit_once(')').is_some_and(|(_, rest)| rest.trim_start().starts_with('T'))
+    }
+
+    pub async fn end(self) -> ExitStatus {
         self.end_within(SOON).await
     }
 
@@ -133,13 +140,13 @@ pub async fn place(name: &str) -> (Place, Arc<Amqp>) {
     (place, queue)
 }
 
-async fn ask(address: &str, path: &str) -> Option<(u16, String)> {
+pub async fn ask(address: &str, path: &str) -> Option<(u16, String)> {
     let _ = rustls::crypto::ring::default_provider().install_default();
     let reply = reqwest::get(format!("http://{address}{path}")).await.ok()?;
     Some((reply.status().as_u16(), reply.text().await.ok()?))
 }
 
-async fn ready(home: &Home) {
+pub async fn ready(home: &Home) {
     let started = Instant::now();
     while ask(&home.admin, "/readyz").await.is_none_or(|(status, _)| status != 200) {
         assert!(started.elapsed() < SOON, "it is never ready");
