@@ -5,7 +5,7 @@ use std::time::Duration;
 use reqwest::Method;
 use serde_json::json;
 use skydose::queue::{
-    Destination, ERROR, JobQueue as _, Listener as _, QueueError, REASON,
+    Destination, ERROR, JobQueue as _, QueueError, REASON,
     amqp::{Amqp, Names, Settings, topology::Topology},
     management::Passwords,
 };
