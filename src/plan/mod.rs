@@ -46,8 +46,8 @@ pub struct Limits {
     pub bytes: usize,
     /// Bytes that a waypoint takes while its flight is computed.
     pub bytes_per_waypoint: usize,
-    /// Time from the first to the last instant \[s\]; a job that is longer
-    /// itself is a batch.
+    /// Time from the first job's beginning to the last one's \[s\]: flights of
+    /// many hours go together as short ones do.
     pub window_s: f64,
 }
 
@@ -155,8 +155,8 @@ fn may_join(a: &Candidate, b: &Candidate) -> bool {
 
 fn fits(batch: &Batch, job: &Candidate, limits: &Limits) -> bool {
     let waypoints = batch.waypoints.saturating_add(job.waypoints);
-    let end_s = batch.time_s.1.max(job.time_s.1);
+    // Jobs come in the order in which they begin.
     batch.jobs.len() < limits.jobs
         && waypoints.saturating_mul(limits.bytes_per_waypoint) <= limits.bytes
-        && end_s - batch.time_s.0 <= limits.window_s
+        && job.time_s.0 - batch.time_s.0 <= limits.window_s
 }
