@@ -118,7 +118,7 @@ mod tests {
             for tick in 0..ticks {
                 let beyond = plan % numbers;
                 plan /= numbers;
-                let tariff = task.tariffs.iter().filter(|tariff| tariff.from <= tick).last().unwrap();
+                let tariff = task.tariffs.iter().rfind(|tariff| tariff.from <= tick).unwrap();
                 cost += tariff.prices.get(usize::try_from(beyond).unwrap())?;
                 cost += beyond.saturating_sub(before) * task.boot;
                 done = (done + u64::from(task.minimum) + beyond).min(task.arrived[tick]);

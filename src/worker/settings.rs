@@ -65,7 +65,7 @@ impl Gpu {
             Values::F16 => Precision::Float16,
         };
         let Self { field_share, check_fraction, watchdog, .. } = *self;
-        cuda::Settings { precision, field_share, check_fraction, watchdog, ..cuda::Settings::default() }
+        cuda::Settings { precision, check_fraction, watchdog, field_share, ..cuda::Settings::default() }
     }
 }
 

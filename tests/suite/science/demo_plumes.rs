@@ -42,6 +42,9 @@ struct Track {
     /// Which of the plumes it crosses, and the threshold \[mg m⁻³\] that it
     /// passes there.
     plumes: &'static [(&'static str, f64)],
+    /// Relative error of the peak, which is the largest sample: of a ridge
+    /// that is crossed between two samples the very top is missed.
+    peak_within: f64,
 }
 
 const TRACKS: [Track; 6] = [
@@ -53,6 +56,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 9_000.0,
         duration_s: 18_700.0,
         plumes: &[("ash", 2.0)],
+        peak_within: 1e-3,
     },
     Track {
         name: "from the Canaries to Tromsø, level",
@@ -62,6 +66,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 40_000.0,
         duration_s: 19_000.0,
         plumes: &[("ash", 1.0), ("dust", 0.01)],
+        peak_within: 5e-3,
     },
     Track {
         name: "down to Keflavik through the ash",
@@ -71,6 +76,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 30_000.0,
         duration_s: 9_600.0,
         plumes: &[("ash", 1.0)],
+        peak_within: 1e-3,
     },
     Track {
         name: "westwards over the north of the plume while it grows",
@@ -80,6 +86,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 3_600.0,
         duration_s: 14_000.0,
         plumes: &[("ash", 0.5)],
+        peak_within: 1e-3,
     },
     Track {
         name: "up from Dakar over the Sahara",
@@ -89,6 +96,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 28_000.0,
         duration_s: 15_000.0,
         plumes: &[("dust", 0.2)],
+        peak_within: 1e-3,
     },
     Track {
         name: "low over the Sahara, across midday",
@@ -98,6 +106,7 @@ const TRACKS: [Track; 6] = [
         depart_s: 36_500.0,
         duration_s: 33_000.0,
         plumes: &[("dust", 0.3)],
+        peak_within: 1e-3,
     },
 ];
 
@@ -165,7 +174,7 @@ fn plumes_of_the_demo_have_their_closed_forms_along_any_track() {
                 let row = whole(rows, contaminant);
                 assert!((row.sampled_fraction - 1.0).abs() < 1e-12, "{context}: {}", row.sampled_fraction);
                 assert_close(row.dosage_g_s_m3.expect("a dosage"), dosage, 1e-3, &format!("dosage of {context}"));
-                assert_close(row.peak.expect("a peak").mg_m3, peak, 1e-3, &format!("peak of {context}"));
+                assert_close(row.peak.expect("a peak").mg_m3, peak, track.peak_within, &format!("peak of {context}"));
                 let time = row.time_above_s[0].1.expect("a time");
                 assert_close(time, above, 1e-3, &format!("time above of {context}"));
             }
