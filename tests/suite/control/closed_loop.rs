@@ -149,6 +149,7 @@ async fn until(what: &str, logs: impl Fn() -> String, mut holds: impl AsyncFnMut
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+#[expect(clippy::too_many_lines, reason = "one story in its order")]
 async fn a_spike_is_worked_off_whatever_fails_meanwhile() {
     let place = Broker::shared().place("closed-loop").await;
     let queue = place.queue();

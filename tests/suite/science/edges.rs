@@ -275,7 +275,7 @@ fn the_step_across_the_edge_of_the_grid_is_left_out_whole() {
         assert!((-1e-6..step_s).contains(&lost_s), "{lost_s} s of {inside_s} s are lost");
         assert_close(dosage.expect("a dosage"), 3e-3 * fraction * 3_600.0, 1e-6, "dosage");
         // Of waypoints alone the segment is the step.
-        assert_eq!(figures(&data, Integration::Waypoints, &flight).0, 0.0);
+        assert!(figures(&data, Integration::Waypoints, &flight).0.abs() < f64::MIN_POSITIVE);
     }
     // Pressure altitude is linear in time: 1.4 km of 5.2 km lie within.
     let descent = vec![waypoint(0.0, 0.0, 0.0, 25_000.0), waypoint(3_600.0, 0.0, 0.0, 50_000.0)];
