@@ -22,7 +22,7 @@ use skydose::{
     },
     field::{
         Levels,
-        dataset::{Dataset, DatasetFile, VariableRule},
+        dataset::{Dataset, DatasetFile, ValueRule, VariableRule},
         zarr::{
             prepared::{Compression, PreparedLayout, PreparedVariable, band},
             writer::PreparedWriter,
@@ -225,6 +225,7 @@ fn write_files(case: &Case, folder: &Path) -> Result<(), Failure> {
         long_name: None,
         units: Some("kg m-3".to_owned()),
         vertical: true,
+        interpolation: ValueRule::Linear,
     };
     let longitudes_deg = case.grid.longitude.values().to_vec();
     let plane = case.grid.latitude.len() * longitudes_deg.len();
