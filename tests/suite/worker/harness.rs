@@ -23,7 +23,7 @@ use skydose::{
         place,
         wire::{Encoding, Limits},
     },
-    queue::{DeadLetters, Destination, Gauge, JobQueue, Message, Subscription, memory::Memory},
+    queue::{DeadLetters, Destination, Gauge, JobQueue, Message, QueueError, Subscription, memory::Memory},
     store::{Objects, Store},
     telemetry::message::WorkerId,
     trajectory::{self, Fleet, ReadOptions, Waypoint},
@@ -341,7 +341,11 @@ impl Told {
         if let (JobEnding::Answered(first), JobEnding::Answered(again)) = (&*ending, &event.ending) {
             assert_eq!(first, again, "an answer changed");
         }
-        delivery.ack().await.expect("acknowledged");
+        match delivery.ack().await {
+            // What was lost with its connection is told again.
+            Ok(()) | Err(QueueError::Connection { .. }) => {}
+            Err(error) => panic!("not acknowledged: {error}"),
+        }
     }
 
     pub fn jobs(&self, which: impl Fn(&JobEnding) -> bool) -> BTreeSet<&String> {
