@@ -3,7 +3,10 @@
 
 use std::sync::Arc;
 
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::{Semaphore, mpsc},
+    time::Instant,
+};
 
 use super::{
     engine::Engine,
@@ -21,6 +24,8 @@ pub(super) struct Batcher {
     pub limits: plan::Limits,
     pub settler: Arc<Settler>,
     pub engine: Arc<Engine>,
+    /// One: deaths count against one job at a time, the one that is computed.
+    pub trial: Arc<Semaphore>,
 }
 
 impl Batcher {
@@ -87,8 +92,11 @@ impl Batcher {
                 continue;
             }
             let is_suspect = item.candidate.alone && item.taken.is_owed();
-            if is_suspect && !self.settler.put_on_trial(&mut item.taken).await {
-                continue;
+            if is_suspect {
+                item.taken.turn = Arc::clone(&self.trial).acquire_owned().await.ok();
+                if !self.settler.put_on_trial(&mut item.taken).await {
+                    continue;
+                }
             }
             self.settler.reach(Step::Computing, &item.taken).await;
             wanted.push(item);

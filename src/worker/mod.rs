@@ -210,7 +210,12 @@ impl Worker {
         let (batches, work) = mpsc::channel(BETWEEN);
         let (outcomes, figures) = mpsc::channel(BETWEEN);
         let mut stages = JoinSet::new();
-        let batcher = Batcher { limits: self.settings.batch.clone(), settler: settler.clone(), engine: engine.clone() };
+        let batcher = Batcher {
+            limits: self.settings.batch.clone(),
+            settler: settler.clone(),
+            engine: engine.clone(),
+            trial: Arc::new(Semaphore::new(1)),
+        };
         stages.spawn(batcher.run(jobs, batches));
         let mode = self.parts.backend.description().precision;
         let publisher = Publisher { settler: settler.clone(), inline_rows: self.settings.inline_rows, mode };

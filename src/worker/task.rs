@@ -36,6 +36,8 @@ pub(super) struct Taken {
     /// In a lock only so that it can be looked at from several places.
     delivery: Mutex<Option<Delivery>>,
     board: Arc<Board>,
+    /// Held while it is on trial.
+    pub turn: Option<OwnedSemaphorePermit>,
 }
 
 /// A job, and what it comes to on its data set.
@@ -87,6 +89,7 @@ impl Taken {
             span,
             delivery: Mutex::new(Some(delivery)),
             board,
+            turn: None,
         }
     }
 

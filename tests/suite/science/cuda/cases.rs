@@ -8,6 +8,7 @@ use skydose::{
     },
     grid::VerticalRule,
     trajectory::{Fleet, Waypoint, phase::Phase, synthetic},
+    units::Pressure,
 };
 
 use crate::science::{
@@ -139,7 +140,27 @@ pub fn ensemble() -> Case {
 
 /// A field of more levels than a small device holds.
 pub fn many_levels(seed: u64) -> Case {
-    random("thirty levels", &Shape { nodes: (3, 30, 7, 12), seed, ..shape() }, Integration::Path)
+    let mut case = random("thirty levels", &Shape { nodes: (3, 30, 7, 12), seed, ..shape() }, Integration::Path);
+    // Those that leap from level to level need all of them.
+    let is_steady = |pressures: &[f64]| pressures.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= 6_000.0);
+    let kept: Vec<bool> = case.fleet.iter().map(|flight| is_steady(flight.pressure_pa)).collect();
+    let mut fleet = Fleet::new();
+    for (flight, _) in case.fleet.iter().zip(&kept).filter(|(_, kept)| **kept) {
+        let waypoints: Vec<Waypoint> = (0..flight.len())
+            .map(|at| Waypoint {
+                time_s: flight.time_s[at],
+                longitude_deg: flight.longitude_deg[at],
+                latitude_deg: flight.latitude_deg[at],
+                pressure: Pressure::from_pascal(flight.pressure_pa[at]),
+                on_ground: flight.on_ground[at],
+            })
+            .collect();
+        fleet.push(flight.id, &waypoints).expect("a flight");
+    }
+    case.fleet = fleet;
+    let mut keeps = kept.into_iter();
+    case.phases.retain(|_| keeps.next().unwrap_or(false));
+    case
 }
 
 fn random(name: &str, shape: &Shape, integration: Integration) -> Case {
