@@ -254,7 +254,7 @@ pub async fn check(config: &Config) -> Vec<(String, Result<String, String>)> {
 /// Asks for the figures that scaling samples.
 async fn check_figures(config: &Config) -> Result<String, String> {
     let broker = broker(config).map_err(|error| format!("{error:#}"))?;
-    let figures = broker.gauge.figures().await.map_err(|error| error.to_string());
+    let figures = broker.gauge.told().await.map_err(|error| error.to_string());
     broker.queue.close().await;
     let ready = |figures: QueueFigures| figures.priorities.values().filter_map(|of| of.ready).sum::<u64>();
     figures.map(|figures| format!("{} jobs wait", ready(figures)))

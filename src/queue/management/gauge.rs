@@ -40,6 +40,17 @@ impl RabbitGauge {
         Self { amqp, management, names, start: Instant::now(), arrivals: Mutex::default() }
     }
 
+    /// The figures from where they are to come from, with nothing in its place.
+    ///
+    /// # Errors
+    /// The management API, or the broker where there is none, does not tell.
+    pub async fn told(&self) -> Result<QueueFigures, QueueError> {
+        match &self.management {
+            Some(management) => self.by_management(management).await,
+            None => self.by_broker().await,
+        }
+    }
+
     async fn by_management(&self, management: &Management) -> Result<QueueFigures, QueueError> {
         let counts = self.counts(management).await?;
         let mut figures = QueueFigures::default();
@@ -116,13 +127,12 @@ impl RabbitGauge {
 #[async_trait]
 impl Gauge for RabbitGauge {
     async fn figures(&self) -> Result<QueueFigures, QueueError> {
-        let Some(management) = &self.management else { return self.by_broker().await };
-        match self.by_management(management).await {
-            Ok(figures) => Ok(figures),
-            Err(error) => {
+        match self.told().await {
+            Err(error) if self.management.is_some() => {
                 tracing::warn!(%error, "failed to read figures from the management API, asking the broker");
                 self.by_broker().await
             }
+            told => told,
         }
     }
 }
