@@ -111,7 +111,8 @@ impl From<&reqwest::Error> for HttpFault {
 
 /// The cause below all the wrapping: "connection refused", not "error sending
 /// request".
-pub(super) fn innermost(error: &reqwest::Error) -> String {
+#[must_use]
+pub fn innermost(error: &reqwest::Error) -> String {
     let mut cause: &dyn std::error::Error = error;
     while let Some(below) = cause.source() {
         cause = below;

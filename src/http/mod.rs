@@ -15,7 +15,7 @@ use std::{
     time::{Duration, SystemTime},
 };
 
-pub use error::{HttpError, HttpFault};
+pub use error::{HttpError, HttpFault, innermost};
 pub use reqwest::Method;
 use reqwest::{StatusCode, Url, header};
 pub use retry::Retry;

@@ -7,6 +7,7 @@ use std::{
 };
 
 use super::admin::Settings;
+use crate::http::innermost;
 
 /// Below the time-outs that probes have.
 const WITHIN: Duration = Duration::from_secs(4);
@@ -60,15 +61,6 @@ fn from_beside(listen: SocketAddr) -> Result<SocketAddr, String> {
         ip => ip,
     };
     Ok(SocketAddr::new(ip, listen.port()))
-}
-
-/// The last of the causes: the others only say that a request failed.
-fn innermost(error: &dyn std::error::Error) -> String {
-    let mut error = error;
-    while let Some(source) = error.source() {
-        error = source;
-    }
-    error.to_string()
 }
 
 #[cfg(test)]

@@ -32,7 +32,8 @@ const COPIES: usize = 3;
 /// a [`PreparedWriter`].
 ///
 /// What the data-set file says is applied or kept: names, units, offsets in
-/// time, tables and kinds of levels, interpolation as logarithms. The prepared form needs no data-set file.
+/// time, tables and kinds of levels, interpolation as logarithms. The prepared
+/// form needs no data-set file.
 pub struct Preparation<'a> {
     field: Field<'a>,
     variables: Vec<PreparedVariable>,

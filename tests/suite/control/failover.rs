@@ -37,26 +37,19 @@ async fn another_leads_within_20_s_of_a_kill() {
     home.write("rancher-token", TOKEN);
     let start = |name: &str| home.start(&[&["control"], &TIMES[..]].concat(), &[], &format!("{name}.log"));
     let holder = || api.leases().holders.last().cloned().unwrap_or_default();
-    let until = async |what: &str, holds: &dyn Fn() -> bool| {
-        let started = Instant::now();
-        while !holds() {
-            let logs = [home.tail("one.log"), home.tail("two.log")].join("\n---\n");
-            assert!(started.elapsed() < Duration::from_mins(1), "{what}\n{logs}");
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
+    let logs = ["one.log", "two.log"];
 
     let mut one = start("one");
-    until("one leads", &|| !holder().is_empty()).await;
+    home.until("one leads", &logs, || !holder().is_empty()).await;
     let first = holder();
     let _two = start("two");
-    until("two stands", &|| home.tail("two.log").contains("control started")).await;
+    home.until("two stands", &logs, || home.tail("two.log").contains("control started")).await;
     // It has looked at the Lease, and one has renewed it since.
     sleep(Duration::from_millis(fastrand::u64(2500..4500))).await;
     assert_eq!(holder(), first);
     one.kill();
     let died = Instant::now();
-    until("two leads", &|| holder() != first).await;
+    home.until("two leads", &logs, || holder() != first).await;
     let after = died.elapsed();
     eprintln!("another leads {:.1} s after the leader was killed", after.as_secs_f64());
     assert!(after < Duration::from_secs(20), "{after:?}");

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use skydose::queue::{Destination, JobQueue as _};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
 
 use super::home::Home;
 use crate::{
@@ -49,33 +49,26 @@ async fn a_leader_that_wakes_late_writes_nothing() {
     };
     let holder = || api.leases().holders.last().cloned().unwrap_or_default();
     let writes = |token: &str| rancher.server().writes.iter().filter(|write| write.token == token).count();
-    let until = async |what: &str, holds: &dyn Fn() -> bool| {
-        let started = Instant::now();
-        while !holds() {
-            let logs = [home.tail("one.log"), home.tail("two.log")].join("\n---\n");
-            assert!(started.elapsed() < Duration::from_mins(1), "{what}\n{logs}");
-            sleep(Duration::from_millis(10)).await;
-        }
-    };
+    let logs = ["one.log", "two.log"];
 
     // More than both can ask for before the test ends, however slow it is.
     for n in 0..1000 {
         queue.publish(&Destination::Jobs, &job(&format!("j{n}"))).await.expect("published");
     }
     let one = start(ONE, "one");
-    until("one leads", &|| !holder().is_empty()).await;
+    home.until("one leads", &logs, || !holder().is_empty()).await;
     let first = holder();
     let _two = start(TWO, "two");
-    until("one writes", &|| writes(ONE) > 2).await;
+    home.until("one writes", &logs, || writes(ONE) > 2).await;
     // Somewhere between looking, deciding and writing.
     sleep(Duration::from_millis(fastrand::u64(0..250))).await;
     one.signal("-STOP");
-    until("two leads", &|| holder() != first).await;
+    home.until("two leads", &logs, || holder() != first).await;
     let taken = now();
-    until("two writes", &|| writes(TWO) > 2).await;
+    home.until("two writes", &logs, || writes(TWO) > 2).await;
     one.signal("-CONT");
     let (before, seen) = (writes(TWO), now());
-    until("two goes on", &|| writes(TWO) > before + 5).await;
+    home.until("two goes on", &logs, || writes(TWO) > before + 5).await;
 
     let late: Vec<_> =
         rancher.server().writes.iter().filter(|write| write.token == ONE && write.at > taken).cloned().collect();

@@ -4,12 +4,14 @@ use std::{
     fs::{self, File},
     path::{Path, PathBuf},
     process::{Child, Command, Output, Stdio},
+    time::Duration,
 };
 
 use skydose::field::{
     dataset::Preparation,
     zarr::{prepared::Compression, writer::PreparedWriter},
 };
+use tokio::time::{Instant, sleep};
 
 use crate::{
     broker::Place,
@@ -76,6 +78,17 @@ impl Home {
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = Command::new(env!("CARGO_BIN_EXE_skydose"));
         command.args(arguments).env("SKYDOSE_CONFIG", self.path("skydose.toml")).output().expect("skydose")
+    }
+
+    /// Waits until something holds; the ends of `logs` are told where it does
+    /// not.
+    pub async fn until(&self, what: &str, logs: &[&str], holds: impl Fn() -> bool) {
+        let started = Instant::now();
+        while !holds() {
+            let tails: Vec<String> = logs.iter().map(|log| self.tail(log)).collect();
+            assert!(started.elapsed() < Duration::from_mins(1), "{what}\n{}", tails.join("\n---\n"));
+            sleep(Duration::from_millis(10)).await;
+        }
     }
 
     /// The end of a log, for the message of a test that fails.

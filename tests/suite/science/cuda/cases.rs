@@ -8,7 +8,6 @@ use skydose::{
     },
     grid::VerticalRule,
     trajectory::{Fleet, Waypoint, phase::Phase, synthetic},
-    units::Pressure,
 };
 
 use crate::science::{
@@ -140,31 +139,22 @@ pub fn ensemble() -> Case {
 
 /// A field of more levels than a small device holds.
 pub fn many_levels(seed: u64) -> Case {
-    let mut case = random("thirty levels", &Shape { nodes: (3, 30, 7, 12), seed, ..shape() }, Integration::Path);
+    let mut case = Random::new(&Shape { nodes: (3, 30, 7, 12), seed, ..shape() });
     // Those that leap from level to level need all of them.
-    let is_steady = |pressures: &[f64]| pressures.windows(2).all(|pair| (pair[1] - pair[0]).abs() <= 6_000.0);
-    let kept: Vec<bool> = case.fleet.iter().map(|flight| is_steady(flight.pressure_pa)).collect();
-    let mut fleet = Fleet::new();
-    for (flight, _) in case.fleet.iter().zip(&kept).filter(|(_, kept)| **kept) {
-        let waypoints: Vec<Waypoint> = (0..flight.len())
-            .map(|at| Waypoint {
-                time_s: flight.time_s[at],
-                longitude_deg: flight.longitude_deg[at],
-                latitude_deg: flight.latitude_deg[at],
-                pressure: Pressure::from_pascal(flight.pressure_pa[at]),
-                on_ground: flight.on_ground[at],
-            })
-            .collect();
-        fleet.push(flight.id, &waypoints).expect("a flight");
-    }
-    case.fleet = fleet;
-    let mut keeps = kept.into_iter();
-    case.phases.retain(|_| keeps.next().unwrap_or(false));
-    case
+    let is_steady = |flight: &[Waypoint]| {
+        flight.windows(2).all(|pair| (pair[1].pressure.pascal() - pair[0].pressure.pascal()).abs() <= 6_000.0)
+    };
+    let all = case.flights.into_iter().zip(case.phases);
+    (case.flights, case.phases) = all.filter(|(flight, _)| is_steady(flight)).unzip();
+    asked("thirty levels", case, Integration::Path)
 }
 
 fn random(name: &str, shape: &Shape, integration: Integration) -> Case {
-    let case = Random::new(shape);
+    asked(name, Random::new(shape), integration)
+}
+
+/// A drawn field and its flights as a question.
+fn asked(name: &str, case: Random, integration: Integration) -> Case {
     let names: Vec<&str> = case.stored.iter().map(|(name, _)| name.as_str()).collect();
     let thresholds: Vec<(&str, &str)> = names
         .iter()
@@ -173,10 +163,10 @@ fn random(name: &str, shape: &Shape, integration: Integration) -> Case {
         })
         .collect();
     Case {
-        name: format!("{name}, {}, seed {}", integration.name(), shape.seed),
+        name: format!("{name}, {}, seed {}", integration.name(), case.shape.seed),
         data: dataset(vec![case.field.clone()], naming(&names)),
         request: request(integration, &names, &thresholds),
-        rule: shape.rule,
+        rule: case.shape.rule,
         fleet: fleet(&case.flights),
         phases: case.phases,
     }
