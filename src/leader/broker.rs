@@ -162,7 +162,11 @@ impl Shared {
                 candidacy = self.enter(election.as_ref()) => candidacy,
             };
             tokio::select! {
-                _ = &mut ended => return candidacy.resign().await,
+                _ = &mut ended => {
+                    // A question under way may have been answered since.
+                    self.lose(None);
+                    return candidacy.resign().await;
+                }
                 () = self.stand_and_hold(candidacy.as_mut()) => {}
             }
         }

@@ -84,11 +84,9 @@ impl Elector {
     }
 
     /// Ends taking part, without a word to the others.
-    fn end(&self) {
+    fn end(&self) -> Option<JoinHandle<()>> {
         let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(task) = task {
-            task.abort();
-        }
+        task.inspect(JoinHandle::abort)
     }
 }
 
@@ -107,7 +105,10 @@ impl Leadership for Elector {
     }
 
     async fn resign(&self) {
-        self.end();
+        if let Some(task) = self.end() {
+            // A step under way must not come after what is said below.
+            let _ = task.await;
+        }
         let released = self.shared.lease().release(now());
         if let Some(record) = released {
             self.shared.release(&record).await;
