@@ -92,10 +92,16 @@ def beside(properties):
 
 
 def arrow_head(body):
-    """The document in the metadata of an Arrow stream's schema, by hand: from
-    its name to where the JSON object ends."""
-    start = body.index(b"{", body.index(b"skydose.job"))
-    return json.JSONDecoder().raw_decode(body[start:].decode("utf-8", "replace"))[0]
+    """The document in the metadata of an Arrow stream's schema, by hand: the
+    one JSON object among its bytes, before or after its name."""
+    assert b"skydose.job" in body
+    at = body.find(b"{")
+    while at >= 0:
+        try:
+            return json.JSONDecoder().raw_decode(body[at:].decode("utf-8", "replace"))[0]
+        except ValueError:
+            at = body.find(b"{", at + 1)
+    raise SystemExit("no JSON object in the metadata of an Arrow stream")
 
 
 def sort_of(kind, properties, document):

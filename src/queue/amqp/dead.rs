@@ -21,7 +21,7 @@ struct Walk<'a> {
 
 impl<'a> Walk<'a> {
     async fn open(amqp: &'a Amqp) -> Result<Self, QueueError> {
-        let link = Link::open(&amqp.context.settings, "dead letters", 0).await?;
+        let link = Link::open_any(&amqp.context.settings, "dead letters").await?;
         let channel = link.channel(amqp.context.settings.request_timeout).await?;
         Ok(Self { amqp, link, channel, left: None })
     }

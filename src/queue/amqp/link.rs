@@ -83,6 +83,20 @@ impl Link {
         }
     }
 
+    /// Connects to the first of the nodes that can be connected to.
+    ///
+    /// # Errors
+    /// As the last node has it.
+    pub(super) async fn open_any(settings: &Settings, purpose: &str) -> Result<Self, QueueError> {
+        let last = settings.nodes()?.len() - 1;
+        for turn in 0..last {
+            if let Ok(link) = Self::open(settings, purpose, turn).await {
+                return Ok(link);
+            }
+        }
+        Self::open(settings, purpose, last).await
+    }
+
     fn watched(connection: Connection, socket: Socket, broker: String) -> Self {
         let (sender, pulse) = watch::channel(Pulse::Open);
         let mut events = Box::pin(connection.events_listener());

@@ -119,7 +119,7 @@ impl Amqp {
 }
 
 async fn ready(settings: &Settings, queues: &[String]) -> Result<Vec<Result<u64, QueueError>>, QueueError> {
-    let link = Link::open(settings, "looking", 0).await?;
+    let link = Link::open_any(settings, "looking").await?;
     let mut counts = Vec::new();
     for queue in queues {
         // What is not there closes the channel.

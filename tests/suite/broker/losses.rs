@@ -4,7 +4,7 @@
 use std::{collections::BTreeMap, time::Duration};
 
 use reqwest::Method;
-use skydose::queue::{Destination, Election as _, JobQueue as _};
+use skydose::queue::{DeadLetters as _, Destination, Election as _, JobQueue as _, amqp::Amqp};
 use tokio::time::{Instant, sleep, timeout};
 
 use super::{Broker, Mode, Place, Proxy, job, publish_until_safe};
@@ -175,4 +175,17 @@ async fn a_leader_that_is_cut_off_knows_and_another_leads() {
     first.resign().await;
     mine.close().await;
     other.close().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_node_that_is_down_is_passed_over() {
+    let place = Broker::shared().place("passed-over").await;
+    let nobody = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let nodes = format!("{},{}", place.through(&nobody.to_string()).uri, place.uri);
+    let some_down = Place { uri: nodes, ..place.clone() };
+    let queue = some_down.queue();
+    publish_until_safe(&*queue, &Destination::Dead, &job("dead")).await;
+    assert_eq!(queue.list(10).await.unwrap().len(), 1);
+    Amqp::probe(&some_down.settings()).await.unwrap();
+    queue.close().await;
 }

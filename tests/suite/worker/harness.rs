@@ -23,7 +23,7 @@ use skydose::{
         place,
         wire::{Encoding, Limits},
     },
-    queue::{DeadLetters, Destination, Gauge, JobQueue, Message, QueueError, Subscription, memory::Memory},
+    queue::{DeadLetter, DeadLetters, Destination, Gauge, JobQueue, Message, QueueError, Subscription, memory::Memory},
     store::{Objects, Store},
     telemetry::message::WorkerId,
     trajectory::{self, Fleet, ReadOptions, Waypoint},
@@ -33,7 +33,7 @@ use skydose::{
 use tokio::{
     sync::watch,
     task::JoinHandle,
-    time::{Instant, timeout},
+    time::{Instant, sleep, timeout},
 };
 
 /// First time of the field: 2024-06-01T00:00:00Z.
@@ -323,13 +323,25 @@ impl Stage {
             answered.iter().map(|job| place::manifest(&id(&self.submission), &id(job))).collect();
         assert_eq!(manifests, expected, "one manifest an answered job");
         let buried: Vec<String> = told.jobs(|e| matches!(e, JobEnding::Buried { .. })).into_iter().cloned().collect();
-        let letters = self.dead.list(1_000).await.expect("dead letters");
+        let letters = self.letters().await;
         let mut letters: Vec<String> = letters.into_iter().map(|l| l.message.properties.message_id).collect();
         letters.sort();
         if self.letters_may_repeat {
             letters.dedup();
         }
         assert_eq!(letters, buried, "each buried job lies there once");
+    }
+
+    /// The dead letters; a broker that was harmed may need a while to tell.
+    async fn letters(&self) -> Vec<DeadLetter> {
+        let started = Instant::now();
+        loop {
+            match self.dead.list(1_000).await {
+                Ok(letters) => return letters,
+                Err(error) => assert!(started.elapsed() < SOON, "dead letters: {error}"),
+            }
+            sleep(Duration::from_millis(100)).await;
+        }
     }
 }
 
