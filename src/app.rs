@@ -62,12 +62,13 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     let queue: Arc<dyn JobQueue> = broker.queue.clone();
     let control = control_over(&config, broker, &id, Some(&id))?;
     let store: Arc<dyn Store> = Arc::new(Objects::open(&config.store).context("store")?);
-    let catalogue = Arc::new(Catalogue::read(&config.catalogue).context("catalogue")?);
     let backend = backend(&config.worker)?;
     let memory = match config.worker.memory {
         0 => memory_of_the_machine() / 2,
         bytes => bytes,
     };
+    let catalogue = Catalogue::read(&config.catalogue).context("catalogue")?;
+    let catalogue = Arc::new(catalogue.within(config.worker.field_bytes(memory) / 2));
     let parts = Parts { queue: queue.clone(), store, catalogue, backend, id, memory, clock: clock(), hook };
     let worker = Worker::new(parts, config.worker.clone(), node, Instant::now());
     let stop = CancellationToken::new();

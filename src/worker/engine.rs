@@ -16,7 +16,7 @@ use crate::{
         run::{Flights, Passed, Run, Slabs, Spent, first_times},
     },
     exposure::request::Pass,
-    field::{FieldError, dataset::Field, slab::Slab},
+    field::{FieldError, catalogue::Catalogue, dataset::Field, slab::Slab},
     telemetry::events::worker as events,
     trajectory::phase,
 };
@@ -29,7 +29,8 @@ const SLABS: usize = 5;
 pub(super) struct Engine {
     backend: Arc<dyn Backend>,
     shelf: Shelf,
-    field_bytes: usize,
+    catalogue: Arc<Catalogue>,
+    field_bytes: u64,
 }
 
 /// Why a batch has no figures.
@@ -62,9 +63,15 @@ impl From<FieldError> for Fault {
 }
 
 impl Engine {
-    pub(super) fn new(backend: Arc<dyn Backend>, field_bytes: u64) -> Self {
-        let field_bytes = usize::try_from(field_bytes).unwrap_or(usize::MAX);
-        Self { backend, shelf: Shelf::new(field_bytes), field_bytes }
+    /// Fields take at most `field_bytes`, with what `catalogue` holds of them.
+    pub(super) fn new(backend: Arc<dyn Backend>, catalogue: Arc<Catalogue>, field_bytes: u64) -> Self {
+        Self { backend, shelf: Shelf::new(0), catalogue, field_bytes }
+    }
+
+    /// What archives that were unpacked leave for slabs \[bytes\].
+    fn slab_bytes(&self) -> usize {
+        let left = self.field_bytes.saturating_sub(self.catalogue.unpacked_bytes());
+        usize::try_from(left).unwrap_or(usize::MAX)
     }
 
     /// Who computed what `spent` tells of.
@@ -74,7 +81,8 @@ impl Engine {
 
     /// Bytes of fields in memory.
     pub(super) fn field_bytes(&self) -> usize {
-        self.shelf.bytes()
+        let unpacked = usize::try_from(self.catalogue.unpacked_bytes()).unwrap_or(usize::MAX);
+        self.shelf.bytes().saturating_add(unpacked)
     }
 
     /// Data sets of which fields are in memory.
@@ -113,7 +121,7 @@ impl Engine {
             dataset: &program.entry.dataset,
             backend: self.backend.as_ref(),
             vertical: program.vertical,
-            field_bytes: self.field_bytes,
+            field_bytes: self.slab_bytes(),
             kept: kept.as_ref().map(|kept| kept as &dyn Slabs),
             progress,
         };
@@ -124,7 +132,9 @@ impl Engine {
     /// The program's place on the shelf; none where whole fields are too
     /// large for it, and each batch reads the part that it needs.
     fn kept<'a>(&'a self, program: &'a Program) -> Option<Kept<'a>> {
-        let fits = program.slab_bytes.saturating_mul(SLABS) <= self.field_bytes;
+        let most = self.slab_bytes();
+        self.shelf.limit(most);
+        let fits = program.slab_bytes.saturating_mul(SLABS) <= most;
         fits.then_some(Kept { shelf: &self.shelf, program })
     }
 }

@@ -204,7 +204,9 @@ impl Worker {
 
     /// Runs the stages.
     async fn work(&self) -> Ending {
-        let engine = Arc::new(Engine::new(self.parts.backend.clone(), self.settings.field_bytes(self.parts.memory)));
+        let Parts { backend, catalogue, memory, .. } = &self.parts;
+        let field_bytes = self.settings.field_bytes(*memory);
+        let engine = Arc::new(Engine::new(backend.clone(), catalogue.clone(), field_bytes));
         let settler = Arc::new(self.settler());
         let (ready, jobs) = mpsc::channel(usize::from(self.settings.slots));
         let (batches, work) = mpsc::channel(BETWEEN);

@@ -21,7 +21,6 @@ pub(super) struct Key {
 
 /// Slabs in memory.
 pub(super) struct Shelf {
-    most_bytes: usize,
     shelf: Mutex<Inner>,
     /// Some slab was read, or could not be.
     read: Condvar,
@@ -31,6 +30,7 @@ pub(super) struct Shelf {
 struct Inner {
     slabs: HashMap<Key, Kept>,
     bytes: usize,
+    most_bytes: usize,
     /// Counts the uses.
     clock: u64,
 }
@@ -55,7 +55,14 @@ struct Coming<'a> {
 
 impl Shelf {
     pub(super) fn new(most_bytes: usize) -> Self {
-        Self { most_bytes, shelf: Mutex::default(), read: Condvar::new() }
+        Self { shelf: Mutex::new(Inner { most_bytes, ..Inner::default() }), read: Condvar::new() }
+    }
+
+    /// Holds no more than `most_bytes` from now on.
+    pub(super) fn limit(&self, most_bytes: usize) {
+        let mut inner = self.lock();
+        inner.most_bytes = most_bytes;
+        inner.make_room();
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -90,7 +97,7 @@ impl Shelf {
         inner.slabs.insert(key.clone(), Kept::Coming);
         // Before it is read: the budget holds while it comes, too.
         inner.bytes += bytes;
-        inner.make_room(self.most_bytes);
+        inner.make_room();
         drop(inner);
         let mut coming = Coming { shelf: self, key, bytes, is_here: false };
         let slab = Arc::new(read()?);
@@ -126,8 +133,8 @@ impl Inner {
     }
 
     /// Lets go of slabs that nobody holds, the one unused for longest first.
-    fn make_room(&mut self, most_bytes: usize) {
-        while self.bytes > most_bytes {
+    fn make_room(&mut self) {
+        while self.bytes > self.most_bytes {
             let oldest = self
                 .slabs
                 .iter()
@@ -203,6 +210,8 @@ mod tests {
         drop(shelf.get(&key(3), 100, slab).unwrap());
         let here: Vec<usize> = (0..4).filter(|&time| shelf.held(&key(time)).is_some()).collect();
         assert_eq!((here, shelf.bytes()), (vec![0, 1, 3], 300));
+        shelf.limit(100);
+        assert!(shelf.bytes() == 100 && shelf.held(&key(0)).is_some(), "less room, and one that is held");
         drop(held);
     }
 

@@ -21,7 +21,10 @@ mod tests;
 use std::{
     collections::{BTreeMap, BTreeSet},
     path::PathBuf,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use jiff::Timestamp;
@@ -60,6 +63,10 @@ pub struct Catalogue {
     path: Option<PathBuf>,
     known: Mutex<Known>,
     fetched: Fetched,
+    /// Bytes that archives may still unpack into memory; held while one does.
+    room: tokio::sync::Mutex<u64>,
+    /// Bytes that they have unpacked.
+    unpacked: AtomicU64,
 }
 
 #[derive(Debug)]
@@ -177,8 +184,25 @@ impl Catalogue {
     /// A catalogue that is at hand.
     #[must_use]
     pub fn of(file: CatalogueFile, settings: &Settings) -> Self {
-        let known = Mutex::new(Known { file, places: BTreeMap::new() });
-        Self { path: None, known, fetched: Fetched::new(settings.cache.clone(), settings.cache_bytes) }
+        Self::with(Known { file, places: BTreeMap::new() }, Fetched::new(settings.cache.clone(), settings.cache_bytes))
+    }
+
+    fn with(known: Known, fetched: Fetched) -> Self {
+        let room = tokio::sync::Mutex::new(u64::MAX);
+        Self { path: None, known: Mutex::new(known), fetched, room, unpacked: AtomicU64::new(0) }
+    }
+
+    /// The same, where archives may unpack at most `bytes` into memory, all
+    /// together.
+    #[must_use]
+    pub fn within(self, bytes: u64) -> Self {
+        Self { room: tokio::sync::Mutex::new(bytes), ..self }
+    }
+
+    /// Bytes in memory that archives were unpacked to.
+    #[must_use]
+    pub fn unpacked_bytes(&self) -> u64 {
+        self.unpacked.load(Ordering::Relaxed)
     }
 
     /// A catalogue of data sets that are open.
@@ -186,9 +210,8 @@ impl Catalogue {
     pub fn of_open(entries: Vec<Entry>) -> Self {
         let place =
             |entry: Entry| (entry.name.clone(), Arc::new(Place(tokio::sync::Mutex::new(Some(Arc::new(entry))))));
-        let known =
-            Mutex::new(Known { file: CatalogueFile::default(), places: entries.into_iter().map(place).collect() });
-        Self { path: None, known, fetched: Fetched::new(PathBuf::new(), 0) }
+        let known = Known { file: CatalogueFile::default(), places: entries.into_iter().map(place).collect() };
+        Self::with(known, Fetched::new(PathBuf::new(), 0))
     }
 
     /// The names, in alphabetical order.
@@ -242,11 +265,16 @@ impl Catalogue {
         }
         let field = |source| CatalogueError::Field { name: name.to_owned(), source };
         let options = described.options.clone();
-        let opening = tokio::task::spawn_blocking(move || Dataset::open(&paths, options));
+        let mut room = self.room.lock().await;
+        let left = *room;
+        let opening = tokio::task::spawn_blocking(move || Dataset::open_within(&paths, options, left));
         let dataset = opening.await.map_err(|e| field(FieldError::Dataset(format!("opening it: {e}"))))?;
         let entry =
             Entry { name: name.to_owned(), version: described.version.clone(), dataset: dataset.map_err(field)? };
         entry.check_times(&described)?;
+        let held = entry.dataset.held_bytes();
+        *room = left.saturating_sub(held);
+        self.unpacked.fetch_add(held, Ordering::Relaxed);
         Ok(entry)
     }
 }

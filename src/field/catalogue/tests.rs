@@ -1,6 +1,6 @@
 //! Names, files, and a disk that is not filled.
 
-use std::{fs, path::Path};
+use std::{fs, io::Write as _, path::Path};
 
 use bytes::Bytes;
 
@@ -72,6 +72,27 @@ async fn a_name_is_opened_once_and_says_what_it_is() {
     assert!(opened.windows(2).all(|w| Arc::ptr_eq(&w[0], &w[1])));
     assert_eq!((opened[0].name.as_str(), opened[0].version.as_str()), ("real", "7"));
     assert!(opened[0].times_s().is_some());
+}
+
+#[tokio::test]
+async fn archives_share_the_room_to_unpack() {
+    let folder = tempfile::tempdir().unwrap();
+    let text = ["a", "b"].map(|name| format!("[datasets.{name}]\nversion = \"1\"\nfiles = [\"{name}.zip\"]\n"));
+    let plain = folder.path().join("field.nc");
+    write_field(&plain);
+    let field = fs::read(&plain).unwrap();
+    for name in ["a", "b"] {
+        let mut zip = zip::ZipWriter::new(fs::File::create(folder.path().join(format!("{name}.zip"))).unwrap());
+        zip.start_file("field.nc", zip::write::SimpleFileOptions::default()).unwrap();
+        zip.write_all(&field).unwrap();
+        zip.finish().unwrap();
+    }
+    let catalogue = catalogue(folder.path(), &text.concat()).unwrap().within(field.len() as u64 * 3 / 2);
+    catalogue.open("a").await.unwrap();
+    assert_eq!(catalogue.unpacked_bytes(), field.len() as u64);
+    let error = catalogue.open("b").await.map(|_| ()).unwrap_err();
+    assert!(error.to_string().contains("b.zip:field.nc") && !error.is_retryable(), "{error}");
+    assert_eq!(catalogue.unpacked_bytes(), field.len() as u64);
 }
 
 #[tokio::test]
