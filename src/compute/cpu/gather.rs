@@ -103,7 +103,12 @@ impl Slabs<'_> {
     fn corners<const S: usize>(&self, slab: usize) -> Corners<'_, S> {
         let points = self.values.get(slab).map_or(&[][..], |values| values.as_chunks::<S>().0);
         let len = points.len().saturating_sub(self.plane + self.row);
-        [0, self.plane, self.row, self.plane + self.row].map(|first| points.get(first..first + len).unwrap_or(&[]))
+        [
+            part(points, 0, len),
+            part(points, self.plane, len),
+            part(points, self.row, len),
+            part(points, self.plane + self.row, len),
+        ]
     }
 
     /// Asks for the corners of point `i`, ahead of their use.
@@ -157,7 +162,7 @@ fn points<const S: usize, const N: usize, V: Vectors<N>>(
 ) {
     // One length for all, so that one comparison a cell is enough.
     let len = earlier[3].len().min(later[3].len());
-    let (earlier, later) = (earlier.map(|points| &points[..len]), later.map(|points| &points[..len]));
+    let (earlier, later) = (first(earlier, len), first(later, len));
     for i in range {
         let (Some(out), Some(&point)) = (values.get_mut(i), cells.point.get(i)) else { break };
         let at = point as usize;
@@ -182,8 +187,21 @@ fn points<const S: usize, const N: usize, V: Vectors<N>>(
     }
 }
 
-/// Group `lanes` of the channels at points `at` and `at + 1`. No closure: one
-/// that is not inlined is not compiled for the instruction set at hand.
+/// `len` points from `from` on; none where they are not all there.
+#[inline(always)]
+fn part<const S: usize>(points: &[[f32; S]], from: usize, len: usize) -> &[[f32; S]] {
+    points.get(from..from + len).unwrap_or(&[])
+}
+
+/// The first `len` points of each.
+#[inline(always)]
+fn first<const S: usize>(corners: Corners<'_, S>, len: usize) -> Corners<'_, S> {
+    [&corners[0][..len], &corners[1][..len], &corners[2][..len], &corners[3][..len]]
+}
+
+/// Group `lanes` of the channels at points `at` and `at + 1`. No closure, here
+/// and above: one that is not inlined is not compiled for the instruction set
+/// at hand, and arrays' own `map` has been seen to be a call for each corner.
 #[inline(always)]
 fn sides<const S: usize, const N: usize, V: Vectors<N>>(
     v: V,

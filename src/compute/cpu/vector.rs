@@ -129,12 +129,20 @@ impl<const N: usize> Vectors<N> for Portable {
 
     #[inline(always)]
     fn next(self, lanes: [f32; N]) -> [f32; N] {
-        lanes.map(|lane| lane + 1.0)
+        let mut next = lanes;
+        for i in 0..N {
+            next[i] += 1.0;
+        }
+        next
     }
 
     #[inline(always)]
     fn widen(self, lanes: [f32; N]) -> [f64; N] {
-        lanes.map(f64::from)
+        let mut wide = [0.0; N];
+        for i in 0..N {
+            wide[i] = f64::from(lanes[i]);
+        }
+        wide
     }
 
     #[inline(always)]
