@@ -64,7 +64,7 @@ pub async fn worker(config: Config, hook: Option<Hook>) -> anyhow::Result<Ending
     let store: Arc<dyn Store> = Arc::new(Objects::open(&config.store).context("store")?);
     let backend = backend(&config.worker)?;
     let memory = match config.worker.memory {
-        0 => memory_of_the_machine() / 2,
+        0 => default_memory(),
         bytes => bytes,
     };
     let catalogue = Catalogue::read(&config.catalogue).context("catalogue")?;
@@ -433,10 +433,15 @@ fn mark() -> String {
     text[text.len() - 8..].to_owned()
 }
 
+/// Bytes of memory that are used where nothing is said: half of the machine's.
+#[must_use]
+pub fn default_memory() -> u64 {
+    memory_of_the_machine() / 2
+}
+
 /// Bytes of memory that the machine has, or that the control group allows;
 /// 8 GB where neither says.
-#[must_use]
-pub fn memory_of_the_machine() -> u64 {
+fn memory_of_the_machine() -> u64 {
     let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| {
         let line = text.lines().find(|line| line.starts_with("MemTotal:"))?;
         line.split_whitespace().nth(1)?.parse::<u64>().ok().map(|kib| kib * 1024)

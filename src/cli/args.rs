@@ -184,8 +184,8 @@ impl Machine {
             }
             rayon::ThreadPoolBuilder::new().num_threads(threads).build_global().context("starting the threads")?;
         }
-        let half = || usize::try_from(app::memory_of_the_machine() / 2).unwrap_or(usize::MAX);
-        Ok(self.memory.unwrap_or_else(half))
+        let default = || usize::try_from(app::default_memory()).unwrap_or(usize::MAX);
+        Ok(self.memory.unwrap_or_else(default))
     }
 }
 

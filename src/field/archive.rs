@@ -187,7 +187,7 @@ fn fault(path: &Path, error: ZipError) -> FieldError {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use std::io::Write;
 
     use zip::{CompressionMethod, ZipWriter, write::SimpleFileOptions};
@@ -197,7 +197,8 @@ mod tests {
         *,
     };
 
-    fn zipped(members: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
+    /// A zip file of these members.
+    pub(in crate::field) fn zipped(members: &[(&str, &[u8])]) -> tempfile::NamedTempFile {
         let mut file = tempfile::Builder::new().suffix(".zip").tempfile().unwrap();
         let mut zip = ZipWriter::new(&mut file);
         for (name, bytes) in members {

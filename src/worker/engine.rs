@@ -93,6 +93,8 @@ impl Engine {
     /// Does what can be done before the backend is free: labels the flights,
     /// and has the first times of the field in memory.
     pub(super) fn prepare(&self, mut work: Work) -> Work {
+        // Archives may have been unpacked since the last batch.
+        self.shelf.limit(self.slab_bytes());
         let indices: Vec<usize> = (0..work.fleet.len()).collect();
         work.phases = indices
             .par_iter()
@@ -132,9 +134,7 @@ impl Engine {
     /// The program's place on the shelf; none where whole fields are too
     /// large for it, and each batch reads the part that it needs.
     fn kept<'a>(&'a self, program: &'a Program) -> Option<Kept<'a>> {
-        let most = self.slab_bytes();
-        self.shelf.limit(most);
-        let fits = program.slab_bytes.saturating_mul(SLABS) <= most;
+        let fits = program.slab_bytes.saturating_mul(SLABS) <= self.slab_bytes();
         fits.then_some(Kept { shelf: &self.shelf, program })
     }
 }

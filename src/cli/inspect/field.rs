@@ -34,7 +34,7 @@ struct Sample {
 /// # Errors
 /// Where it cannot be opened.
 pub(super) fn inspect(path: &Path, file: &DatasetFile, report: &mut Report) -> Result<bool, FieldError> {
-    let sources = field::open_within(path, super::memory())?;
+    let sources = field::open_within(path, crate::app::default_memory())?;
     let bytes = std::fs::metadata(path).ok().filter(std::fs::Metadata::is_file).map(|m| m.len());
     let size = bytes.map_or_else(String::new, |bytes| format!(", {}", size(bytes)));
     let is_archive = sources.first().is_some_and(|s| s.path().is_some_and(|inner| inner != path));

@@ -135,14 +135,9 @@ fn looks_like_field(path: &Path) -> io::Result<bool> {
     Ok(SOURCES.iter().any(|format| (format.recognises)(path, &first)))
 }
 
-/// Bytes that archives may unpack into memory: half of the machine's.
-fn memory() -> u64 {
-    crate::app::memory_of_the_machine() / 2
-}
-
 /// What a file that is neither looks like as either.
 fn neither(path: &Path, error: &FlightsError, report: &mut Report) {
-    let as_field = match crate::field::open_within(path, memory()) {
+    let as_field = match crate::field::open_within(path, crate::app::default_memory()) {
         Err(FieldError::Unknown { found, .. }) => format!("no: it looks like {found}"),
         Err(error) => without_path(path, &error.to_string()),
         Ok(_) => "yes".to_owned(),

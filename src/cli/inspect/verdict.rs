@@ -53,7 +53,7 @@ pub(super) fn alone(dataset: &Dataset, report: &mut Report) {
 /// Whether several files make one data set, and which.
 pub(super) fn together(paths: &[PathBuf], file: DatasetFile, report: &mut Report) {
     report.title(&format!("all {} together", counted(paths.len() as u64, "field file", "field files")));
-    let dataset = match Dataset::open_within(paths, file, super::memory()) {
+    let dataset = match Dataset::open_within(paths, file, crate::app::default_memory()) {
         Ok(dataset) => dataset,
         Err(error) => return report.fault(&format!("no data set: {error}")),
     };

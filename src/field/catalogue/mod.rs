@@ -63,10 +63,12 @@ pub struct Catalogue {
     path: Option<PathBuf>,
     known: Mutex<Known>,
     fetched: Fetched,
-    /// Bytes that archives may still unpack into memory; held while one does.
-    room: tokio::sync::Mutex<u64>,
+    /// Bytes that archives may unpack into memory, all together.
+    most_unpacked: u64,
     /// Bytes that they have unpacked.
     unpacked: AtomicU64,
+    /// Held while one does, so that each knows what the others leave.
+    opening: tokio::sync::Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -188,15 +190,21 @@ impl Catalogue {
     }
 
     fn with(known: Known, fetched: Fetched) -> Self {
-        let room = tokio::sync::Mutex::new(u64::MAX);
-        Self { path: None, known: Mutex::new(known), fetched, room, unpacked: AtomicU64::new(0) }
+        Self {
+            path: None,
+            known: Mutex::new(known),
+            fetched,
+            most_unpacked: u64::MAX,
+            unpacked: AtomicU64::new(0),
+            opening: tokio::sync::Mutex::default(),
+        }
     }
 
     /// The same, where archives may unpack at most `bytes` into memory, all
     /// together.
     #[must_use]
     pub fn within(self, bytes: u64) -> Self {
-        Self { room: tokio::sync::Mutex::new(bytes), ..self }
+        Self { most_unpacked: bytes, ..self }
     }
 
     /// Bytes in memory that archives were unpacked to.
@@ -265,16 +273,14 @@ impl Catalogue {
         }
         let field = |source| CatalogueError::Field { name: name.to_owned(), source };
         let options = described.options.clone();
-        let mut room = self.room.lock().await;
-        let left = *room;
+        let _opening = self.opening.lock().await;
+        let left = self.most_unpacked.saturating_sub(self.unpacked_bytes());
         let opening = tokio::task::spawn_blocking(move || Dataset::open_within(&paths, options, left));
         let dataset = opening.await.map_err(|e| field(FieldError::Dataset(format!("opening it: {e}"))))?;
         let entry =
             Entry { name: name.to_owned(), version: described.version.clone(), dataset: dataset.map_err(field)? };
         entry.check_times(&described)?;
-        let held = entry.dataset.held_bytes();
-        *room = left.saturating_sub(held);
-        self.unpacked.fetch_add(held, Ordering::Relaxed);
+        self.unpacked.fetch_add(entry.dataset.held_bytes(), Ordering::Relaxed);
         Ok(entry)
     }
 }

@@ -1,12 +1,12 @@
 //! Names, files, and a disk that is not filled.
 
-use std::{fs, io::Write as _, path::Path};
+use std::{fs, path::Path};
 
 use bytes::Bytes;
 
 use super::*;
 use crate::{
-    field::{synthetic::Synthetic, zarr},
+    field::{archive::tests::zipped, synthetic::Synthetic, zarr},
     store::{Objects, Store as _},
 };
 
@@ -81,11 +81,8 @@ async fn archives_share_the_room_to_unpack() {
     let plain = folder.path().join("field.nc");
     write_field(&plain);
     let field = fs::read(&plain).unwrap();
-    for name in ["a", "b"] {
-        let mut zip = zip::ZipWriter::new(fs::File::create(folder.path().join(format!("{name}.zip"))).unwrap());
-        zip.start_file("field.nc", zip::write::SimpleFileOptions::default()).unwrap();
-        zip.write_all(&field).unwrap();
-        zip.finish().unwrap();
+    for name in ["a.zip", "b.zip"] {
+        fs::copy(zipped(&[("field.nc", &field)]).path(), folder.path().join(name)).unwrap();
     }
     let catalogue = catalogue(folder.path(), &text.concat()).unwrap().within(field.len() as u64 * 3 / 2);
     catalogue.open("a").await.unwrap();
